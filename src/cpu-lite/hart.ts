@@ -41,7 +41,10 @@ export interface Hart {
 	setInterruptEnable(mask: number): void;
 	/** Causes that are pending and enabled (sip & sie), as a bit mask. */
 	pendingInterrupts(): number;
-	/** Waits for an enabled interrupt; idle time is skipped. False if none can ever come. */
+	/**
+	 * Waits for an enabled interrupt; idle time is skipped. May return early without one, as the instruction may.
+	 * False if nothing can ever happen.
+	 */
 	wfi(): boolean;
 
 	/** SBI DBCN: writes text to the console. */
