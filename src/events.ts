@@ -19,6 +19,19 @@ export interface DescriptorRecord {
 	next: number;
 }
 
+/**
+ * Both rings' flags, indices and event fields as they lie in guest memory when the event happens (VIRTIO 1.4 2.7.6 and
+ * 2.7.8): a checker proves with them that a notification was rightly sent or rightly saved.
+ */
+export interface RingIndices {
+	availFlags: number;
+	availIdx: number;
+	usedEvent: number;
+	usedFlags: number;
+	usedIdx: number;
+	availEvent: number;
+}
+
 /** Why memory that was offered to the host was not discarded. */
 export type SkipReason =
 	'unaligned' | 'outside-memory' | 'poison' | 'inhibited' | 'device-readable' | 'no-round';
@@ -28,6 +41,24 @@ export interface BlockRecord {
 	pfn: number;
 	order: number;
 }
+
+/** What a pageblock is to the reporting mechanism, one byte each in a `pageblocks` event. */
+export const PAGEBLOCK_STATE = {
+	/** No memory there, or never given to the buddy allocator. */
+	hole: 0,
+	/** No free page in it. */
+	used: 1,
+	/** Some pages free. */
+	mixed: 2,
+	/** Wholly free, not reported. */
+	free: 3,
+	/** Wholly free, and the host knows. */
+	reported: 4,
+	/** Isolated: with the device at this moment. */
+	inFlight: 5,
+	/** Held by the balloon (inflated). */
+	ballooned: 6,
+} as const;
 
 /** Events of the device side of the wire. */
 export type DeviceEvent =
@@ -43,6 +74,8 @@ export type DeviceEvent =
 			desc: number;
 			driver: number;
 			used: number;
+			/** What the queue is for, in the words of the device's chapter: `reporting_vq`. */
+			name?: string;
 	  }
 	| {type: 'queue-reset'; device: number; queue: number}
 	/** The driver wrote QueueNotify. `ignored` says why nothing came of it, if nothing did. */
@@ -51,14 +84,20 @@ export type DeviceEvent =
 			device: number;
 			queue: number;
 			ignored?: 'no-such-queue' | 'not-ready' | 'not-live' | 'needs-reset';
+			ring?: RingIndices;
 	  }
-	/** The device popped a chain. `ringIndex` is the free-running avail index of the entry (u16). */
+	/**
+	 * The device popped a chain. `ringIndex` is the free-running avail index of the entry (u16). Comes for a faulty chain
+	 * too, with the descriptors that could be read, before its ring-fault.
+	 */
 	| {
 			type: 'avail';
 			device: number;
 			queue: number;
 			ringIndex: number;
 			head: number;
+			/** avail->idx as the device read it when it took this entry. */
+			availIdx?: number;
 			descriptors: DescriptorRecord[];
 			/** The descriptors' own bytes, 16 each, as they lie in guest memory, in chain order. */
 			raw: Uint8Array;
@@ -68,7 +107,7 @@ export type DeviceEvent =
 	/** The device wrote a used element. `ringIndex` is the free-running used index of the entry (u16). */
 	| {type: 'used'; device: number; queue: number; ringIndex: number; head: number; len: number}
 	/** The used-buffer notification: sent, or suppressed by the driver's wish. */
-	| {type: 'used-notification'; device: number; queue: number; sent: boolean}
+	| {type: 'used-notification'; device: number; queue: number; sent: boolean; ring?: RingIndices}
 	| {type: 'config-change'; device: number; generation: number}
 	| {type: 'irq-line'; device: number; level: boolean}
 	| {type: 'ring-fault'; device: number; queue: number; code: string; clause: string; detail: string}
@@ -109,7 +148,7 @@ export type GuestEvent =
 	| {type: 'guest-boot'; phase: string; detail?: string}
 	| {type: 'console'; text: string}
 	/** The driver put a chain into the ring; `kicked` is false where the device's wish suppressed the notification. */
-	| {type: 'driver-kick'; device: number; queue: number; kicked: boolean}
+	| {type: 'driver-kick'; device: number; queue: number; kicked: boolean; ring?: RingIndices}
 	| {type: 'reporting-state'; design: string; state: string; zone?: string}
 	/** Blocks are off the free lists and about to be offered to the device. */
 	| {type: 'report-submit'; zone: string; blocks: BlockRecord[]}
@@ -117,7 +156,8 @@ export type GuestEvent =
 	| {type: 'report-return'; zone: string; blocks: BlockRecord[]; ok: boolean}
 	| {type: 'page-alloc'; pfn: number; order: number; migratetype: number}
 	| {type: 'page-free'; pfn: number; order: number}
-	/** A pageblock's state changed in a way a heat map shows. */
+	/** A sample of every pageblock of 2^order pages from basePfn on: one PAGEBLOCK_STATE byte each. */
+	| {type: 'pageblocks'; basePfn: number; order: number; states: Uint8Array}
 	| {type: 'oom'; detail: string}
 	| {type: 'workload'; phase: string; heldBytes: number}
 	| {type: 'integrity-failure'; pfn: number; expected: number; found: number};
