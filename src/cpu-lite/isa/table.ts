@@ -12,7 +12,7 @@ import {RV64I} from './rv64i.js';
 import {RV64M} from './rv64m.js';
 import {ILLEGAL, PRIVILEGED, ZICSR} from './system.js';
 
-export type {CompressedInstruction, Form, Instruction} from './instruction.js';
+export type {CompressedInstruction, Excluded, Form, Instruction} from './instruction.js';
 
 /** Every 32-bit instruction; the index is the op number of a record. Op 0 is the illegal instruction. */
 export const INSTRUCTIONS: readonly Instruction[] = [
