@@ -1,0 +1,495 @@
+/**
+ * One guest's memory: the second stage of its address translation. A u32 frame number per guest page, 0 = nothing
+ * there. Reading a page without a frame gives zeros and costs none; the first write takes a zeroed frame and is a host
+ * fault; discarding a page gives its frame back.
+ *
+ * `page` in this file is an index from the start of the guest's RAM: (address - base) / 4096.
+ */
+import {formatGpa} from '../address.js';
+import {VmsimError} from '../errors.js';
+import {NO_TRACE, type Trace} from '../events.js';
+import {HUGE_PAGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE_PAGE} from '../units.js';
+import {frameOffset, type HostMemory} from './frames.js';
+import {HugePages, type HugePageMode} from './huge-pages.js';
+import type {DiscardResult, GuestRam} from './ram.js';
+
+export interface GuestMemoryOptions {
+	/** Guest-physical address of the first byte: a multiple of 2 MiB. */
+	base: number;
+	/** A multiple of 4096, at most 64 GiB and more if you wait: the map takes 5 bytes per page, lazily. */
+	sizeBytes: number;
+	host: HostMemory;
+	/** Model of the host's transparent huge pages; `never` by default. */
+	hugePages?: HugePageMode;
+	trace?: Trace;
+}
+
+/** What happened to this guest's pages on the host. All are counts since the start except the two `backed`. */
+export interface GuestMemoryCounters {
+	backedPages: number;
+	backedPeakPages: number;
+	/** Writes that found no frame; a huge page counts one. */
+	faults: number;
+	/** Those of them where the page written had been discarded before. */
+	refaults: number;
+	hugeFaults: number;
+	/** Pages that came back after a discard, by whatever fault. */
+	refaultedPages: number;
+	/** Pages that had a frame and lost it. */
+	discardedPages: number;
+	hugePagesSplit: number;
+}
+
+/** Bits of #state. */
+const WATCHED = 1;
+const DISCARDED = 2;
+
+const PAGE_WORDS_SHIFT = 10;
+const FRAME_MASK = 0xf_ffff;
+const BANK_SHIFT = 20;
+/** Below this a loop over bytes is faster than a view and a copy. */
+const SMALL_COPY = 48;
+
+export class GuestMemory implements GuestRam {
+	readonly base: number;
+	readonly sizeBytes: number;
+	readonly pages: number;
+	readonly host: HostMemory;
+	/** The second-stage map itself, for a CPU engine: frame number by page. Read it; only this class writes it. */
+	readonly frameMap: Uint32Array;
+	readonly #state: Uint8Array;
+	readonly #huge: HugePages;
+	readonly #firstOwner: number;
+	/** Where the frames of a 2 MiB range were placed last: a chunk of the host, 0 = nowhere yet. */
+	readonly #chunks: Uint32Array;
+	readonly #u8: Uint8Array[];
+	readonly #u32: Uint32Array[];
+	readonly #trace: Trace;
+	#unmapListeners: ((firstPage: number, pages: number) => void)[] = [];
+	#watchListeners: ((page: number) => void)[] = [];
+	#backedPages = 0;
+	#backedPeakPages = 0;
+	#faults = 0;
+	#refaults = 0;
+	#hugeFaults = 0;
+	#refaultedPages = 0;
+	#discardedPages = 0;
+
+	/** Throws VmsimError HOST_OPTION for a base or size that is not aligned. */
+	constructor({base, sizeBytes, host, hugePages = 'never', trace = NO_TRACE}: GuestMemoryOptions) {
+		if (base % HUGE_PAGE_SIZE !== 0 || sizeBytes % PAGE_SIZE !== 0 || !(sizeBytes > 0) || !(base >= 0)) {
+			throw new VmsimError(
+				'HOST_OPTION',
+				`guest memory: base ${formatGpa(base)} (a multiple of 2 MiB), size ${sizeBytes} (a multiple of 4096)`,
+			);
+		}
+		this.base = base;
+		this.sizeBytes = sizeBytes;
+		this.host = host;
+		this.pages = sizeBytes / PAGE_SIZE;
+		this.frameMap = new Uint32Array(this.pages);
+		this.#state = new Uint8Array(this.pages);
+		this.#huge = new HugePages(this.pages, hugePages);
+		this.#firstOwner = host.registerOwners(this.#huge.ranges);
+		this.#chunks = new Uint32Array(this.#huge.ranges);
+		this.#u8 = host.u8;
+		this.#u32 = host.u32;
+		this.#trace = trace;
+	}
+
+	get counters(): GuestMemoryCounters {
+		return {
+			backedPages: this.#backedPages,
+			backedPeakPages: this.#backedPeakPages,
+			faults: this.#faults,
+			refaults: this.#refaults,
+			hugeFaults: this.#hugeFaults,
+			refaultedPages: this.#refaultedPages,
+			discardedPages: this.#discardedPages,
+			hugePagesSplit: this.#huge.splits,
+		};
+	}
+
+	/** Bytes with a frame now. */
+	get backedBytes(): number {
+		return this.#backedPages * PAGE_SIZE;
+	}
+
+	/** True if the page is part of a huge page of the host. */
+	isHuge(page: number): boolean {
+		return this.#huge.isHuge(page >>> 9);
+	}
+
+	contains(address: number, length: number): boolean {
+		return length >= 0 && address >= this.base && address + length <= this.base + this.sizeBytes;
+	}
+
+	// The fixed-width accessors go through u32 words: a word's index in a 4 GiB bank still is a small integer of V8,
+	// a byte's is not.
+
+	read8(address: number): number {
+		const offset = this.#offset(address, 1);
+		const frame = this.frameMap[(offset / PAGE_SIZE) >>> 0]!;
+		if (frame === 0) {
+			return 0;
+		}
+		const word = this.#u32[frame >>> BANK_SHIFT]![wordIndex(frame, offset)]!;
+		return (word >>> ((offset & 3) * 8)) & 0xff;
+	}
+
+	read16(address: number): number {
+		if ((address & 1) !== 0) {
+			this.#offset(address, 2);
+			return this.read8(address) | (this.read8(address + 1) << 8);
+		}
+		const offset = this.#offset(address, 2);
+		const frame = this.frameMap[(offset / PAGE_SIZE) >>> 0]!;
+		if (frame === 0) {
+			return 0;
+		}
+		const word = this.#u32[frame >>> BANK_SHIFT]![wordIndex(frame, offset)]!;
+		return (word >>> ((offset & 2) * 8)) & 0xffff;
+	}
+
+	read32(address: number): number {
+		if ((address & 3) !== 0) {
+			this.#offset(address, 4);
+			const bytes = this.read8(address) | (this.read8(address + 1) << 8) | (this.read8(address + 2) << 16);
+			return (bytes | (this.read8(address + 3) << 24)) >>> 0;
+		}
+		const offset = this.#offset(address, 4);
+		const frame = this.frameMap[(offset / PAGE_SIZE) >>> 0]!;
+		return frame === 0 ? 0 : this.#u32[frame >>> BANK_SHIFT]![wordIndex(frame, offset)]!;
+	}
+
+	write8(address: number, value: number): void {
+		const shift = (address & 3) * 8;
+		this.#writeBits(this.#offset(address, 1), 0xff << shift, value << shift);
+	}
+
+	write16(address: number, value: number): void {
+		if ((address & 1) !== 0) {
+			this.#offset(address, 2);
+			this.#faultBoth(address, 2);
+			this.write8(address, value);
+			this.write8(address + 1, value >>> 8);
+			return;
+		}
+		const shift = (address & 2) * 8;
+		this.#writeBits(this.#offset(address, 2), 0xffff << shift, value << shift);
+	}
+
+	write32(address: number, value: number): void {
+		if ((address & 3) !== 0) {
+			this.#offset(address, 4);
+			this.#faultBoth(address, 4);
+			for (let i = 0; i < 4; i++) {
+				this.write8(address + i, value >>> (8 * i));
+			}
+			return;
+		}
+		const offset = this.#offset(address, 4);
+		const page = (offset / PAGE_SIZE) >>> 0;
+		const frame = this.frameMap[page]! || this.#fault(page);
+		this.#u32[frame >>> BANK_SHIFT]![wordIndex(frame, offset)] = value;
+		if ((this.#state[page]! & WATCHED) !== 0) {
+			this.#written(page);
+		}
+	}
+
+	readBytes(address: number, into: Uint8Array): Uint8Array {
+		const length = into.length;
+		const offset = this.#offset(address, length);
+		if (length <= SMALL_COPY) {
+			for (let i = 0; i < length; i++) {
+				into[i] = this.read8(address + i);
+			}
+			return into;
+		}
+		for (let done = 0; done < length;) {
+			const page = ((offset + done) / PAGE_SIZE) >>> 0;
+			const start = (offset + done) & (PAGE_SIZE - 1);
+			const frame = this.frameMap[page]!;
+			const size = Math.min(length - done, this.#run(page, start + length - done) * PAGE_SIZE - start);
+			if (frame === 0) {
+				into.fill(0, done, done + size);
+			} else {
+				const at = frameOffset(frame) + start;
+				into.set(this.#u8[frame >>> BANK_SHIFT]!.subarray(at, at + size), done);
+			}
+			done += size;
+		}
+		return into;
+	}
+
+	writeBytes(address: number, bytes: Uint8Array): void {
+		const length = bytes.length;
+		const offset = this.#offset(address, length);
+		if (length <= SMALL_COPY) {
+			for (let i = 0; i < length; i++) {
+				this.write8(address + i, bytes[i]!);
+			}
+			return;
+		}
+		for (let done = 0; done < length;) {
+			const page = ((offset + done) / PAGE_SIZE) >>> 0;
+			const start = (offset + done) & (PAGE_SIZE - 1);
+			const size = Math.min(length - done, PAGE_SIZE - start);
+			const frame = this.frameForWrite(page);
+			this.#u8[frame >>> BANK_SHIFT]!.set(bytes.subarray(done, done + size), frameOffset(frame) + start);
+			if ((this.#state[page]! & WATCHED) !== 0) {
+				this.#written(page);
+			}
+			done += size;
+		}
+	}
+
+	fill32(address: number, sizeBytes: number, word: number): void {
+		const offset = this.#offset(address, sizeBytes);
+		if ((address & 3) !== 0 || (sizeBytes & 3) !== 0) {
+			throw new VmsimError(
+				'GPA_UNALIGNED',
+				`fill of ${sizeBytes} bytes at ${formatGpa(address)} is not in words`,
+			);
+		}
+		for (let done = 0; done < sizeBytes;) {
+			const page = ((offset + done) / PAGE_SIZE) >>> 0;
+			const start = (offset + done) & (PAGE_SIZE - 1);
+			const size = Math.min(sizeBytes - done, PAGE_SIZE - start);
+			const frame = this.frameForWrite(page);
+			const at = ((frame & FRAME_MASK) << PAGE_WORDS_SHIFT) + start / 4;
+			this.#u32[frame >>> BANK_SHIFT]!.fill(word, at, at + size / 4);
+			if ((this.#state[page]! & WATCHED) !== 0) {
+				this.#written(page);
+			}
+			done += size;
+		}
+	}
+
+	/** The page's frame, or 0: it reads zero and has none. */
+	frameForRead(page: number): number {
+		return this.frameMap[page]!;
+	}
+
+	/** The page's frame, taken now if there is none. Throws VmsimError HOST_MEMORY_EXHAUSTED. */
+	frameForWrite(page: number): number {
+		return this.frameMap[page]! || this.#fault(page);
+	}
+
+	/** Calls the listener with each range of pages that lost frames, before the frames are used again. Returns its end. */
+	onUnmap(listener: (firstPage: number, pages: number) => void): () => void {
+		this.#unmapListeners.push(listener);
+		return () => {
+			this.#unmapListeners = this.#unmapListeners.filter((other) => other !== listener);
+		};
+	}
+
+	/**
+	 * Watches a page for writes that do not come from the CPU that watches: by devices, the host, another CPU. A CPU
+	 * engine that stores through `frameMap` is not seen.
+	 */
+	watch(page: number): void {
+		this.#state[page]! |= WATCHED;
+	}
+
+	unwatch(page: number): void {
+		this.#state[page]! &= ~WATCHED;
+	}
+
+	/** Calls the listener after a watched page was written; it stays watched. Returns the listener's end. */
+	onWatchedWrite(listener: (page: number) => void): () => void {
+		this.#watchListeners.push(listener);
+		return () => {
+			this.#watchListeners = this.#watchListeners.filter((other) => other !== listener);
+		};
+	}
+
+	discard(base: number, sizeBytes: number): DiscardResult {
+		const offset = this.#offset(base, sizeBytes);
+		if (offset % PAGE_SIZE !== 0 || sizeBytes % PAGE_SIZE !== 0) {
+			throw new VmsimError(
+				'GPA_UNALIGNED',
+				`discard of ${sizeBytes} bytes at ${formatGpa(base)} is not in whole pages`,
+			);
+		}
+		const first = offset / PAGE_SIZE;
+		const end = first + sizeBytes / PAGE_SIZE;
+		if (first === end) {
+			return {freedBytes: 0, hugePagesSplit: 0};
+		}
+		const hugePagesSplit = this.#huge.drop(first, end);
+		const freed = this.#unmap(first, end);
+		this.#discardedPages += freed;
+		return {freedBytes: freed * PAGE_SIZE, hugePagesSplit};
+	}
+
+	flushDiscards(): void {
+		this.host.flush();
+	}
+
+	/** The guest is gone: all of its frames go back. Counts nothing as discarded. */
+	close(): void {
+		this.#huge.drop(0, this.pages);
+		this.#unmap(0, this.pages);
+		this.host.flush();
+	}
+
+	/** Offset in RAM of an access that lies inside it. */
+	#offset(address: number, length: number): number {
+		const offset = address - this.base;
+		// Written so that NaN fails.
+		if (!(offset >= 0 && offset + length <= this.sizeBytes)) {
+			throw new VmsimError(
+				'GPA_OUT_OF_RANGE',
+				`${formatGpa(address)} + ${length} B is outside guest RAM ` +
+					`[${formatGpa(this.base)}, ${formatGpa(this.base + this.sizeBytes)})`,
+				{address, length},
+			);
+		}
+		return offset;
+	}
+
+	#writeBits(offset: number, mask: number, bits: number): void {
+		const page = (offset / PAGE_SIZE) >>> 0;
+		const frame = this.frameMap[page]! || this.#fault(page);
+		const words = this.#u32[frame >>> BANK_SHIFT]!;
+		const at = wordIndex(frame, offset);
+		words[at] = (words[at]! & ~mask) | (bits & mask);
+		if ((this.#state[page]! & WATCHED) !== 0) {
+			this.#written(page);
+		}
+	}
+
+	/** Both pages of an access get their frames before a byte is written, so that a limit leaves no half of it. */
+	#faultBoth(address: number, length: number): void {
+		this.frameForWrite(((address - this.base) / PAGE_SIZE) >>> 0);
+		this.frameForWrite(((address + length - 1 - this.base) / PAGE_SIZE) >>> 0);
+	}
+
+	#written(page: number): void {
+		for (const listener of this.#watchListeners) {
+			listener(page);
+		}
+	}
+
+	/** Pages from `page` on, covering at most `bytes`, whose frames are neighbours (or that have none). */
+	#run(page: number, bytes: number): number {
+		const map = this.frameMap;
+		const end = Math.min(this.pages, page + Math.ceil(bytes / PAGE_SIZE));
+		const frame = map[page]!;
+		const step = frame === 0 ? 0 : 1;
+		let next = page + 1;
+		// Frames of two banks are no neighbours in memory, even where their numbers are.
+		while (
+			next < end &&
+			map[next] === frame + (next - page) * step &&
+			(step === 0 || (map[next]! & 0x1ff) !== 0)
+		) {
+			next++;
+		}
+		return next - page;
+	}
+
+	/** The first write into a page without a frame. */
+	#fault(page: number): number {
+		const range = page >>> 9;
+		const refault = (this.#state[page]! & DISCARDED) !== 0;
+		let frame = 0;
+		const hugeFrame = this.#huge.wants(range) ? this.host.takeHuge(this.#firstOwner + range) : 0;
+		if (hugeFrame !== 0) {
+			this.#mapHuge(range, hugeFrame);
+			frame = this.frameMap[page]!;
+		} else {
+			frame = this.host.take(
+				this.#firstOwner + range,
+				this.#chunks[range]!,
+				page & (PAGES_PER_HUGE_PAGE - 1),
+			);
+			this.#chunks[range] = frame >>> 9;
+			this.#huge.backed[range]!++;
+			this.#map(page, frame);
+			this.#backedPages++;
+		}
+		this.#faults++;
+		if (refault) {
+			this.#refaults++;
+		}
+		if (this.#backedPages > this.#backedPeakPages) {
+			this.#backedPeakPages = this.#backedPages;
+		}
+		if (this.#trace.pages) {
+			const pfn = this.base / PAGE_SIZE + page;
+			this.#trace.emit({type: 'host-fault', pfn, refault, huge: hugeFrame !== 0});
+		}
+		return frame;
+	}
+
+	#mapHuge(range: number, firstFrame: number): void {
+		const first = range * PAGES_PER_HUGE_PAGE;
+		for (let i = 0; i < PAGES_PER_HUGE_PAGE; i++) {
+			this.#map(first + i, firstFrame + i);
+		}
+		this.#chunks[range] = firstFrame >>> 9;
+		this.#huge.install(range);
+		this.#hugeFaults++;
+		this.#backedPages += PAGES_PER_HUGE_PAGE;
+	}
+
+	#map(page: number, frame: number): void {
+		this.frameMap[page] = frame;
+		if ((this.#state[page]! & DISCARDED) !== 0) {
+			this.#state[page]! &= ~DISCARDED;
+			this.#refaultedPages++;
+		}
+	}
+
+	/** Takes the frames of pages [first, end) away and returns how many there were. */
+	#unmap(first: number, end: number): number {
+		const map = this.frameMap;
+		const state = this.#state;
+		const backed = this.#huge.backed;
+		let freed = 0;
+		let runFirst = 0;
+		let runLength = 0;
+		for (let page = first; page < end;) {
+			const range = page >>> 9;
+			const stop = Math.min(end, (range + 1) * PAGES_PER_HUGE_PAGE);
+			if (backed[range] === 0) {
+				page = stop;
+				continue;
+			}
+			const before = freed;
+			for (; page < stop; page++) {
+				const frame = map[page]!;
+				if (frame === 0) {
+					continue;
+				}
+				map[page] = 0;
+				state[page]! |= DISCARDED;
+				freed++;
+				if (frame !== runFirst + runLength) {
+					if (runLength > 0) {
+						this.host.give(runFirst, runLength);
+					}
+					runFirst = frame;
+					runLength = 0;
+				}
+				runLength++;
+			}
+			backed[range]! -= freed - before;
+		}
+		if (freed > 0) {
+			this.host.give(runFirst, runLength);
+			this.#backedPages -= freed;
+			for (const listener of this.#unmapListeners) {
+				listener(first, end - first);
+			}
+		}
+		return freed;
+	}
+}
+
+/** Index of the word at byte `offset` (of the guest's RAM) in the bank of its frame. */
+function wordIndex(frame: number, offset: number): number {
+	return ((frame & FRAME_MASK) << PAGE_WORDS_SHIFT) | ((offset & (PAGE_SIZE - 1)) >>> 2);
+}
