@@ -1,0 +1,21 @@
+# The SBI firmware as one flat image for FIRMWARE_BASE; its entry is its first byte.
+
+.include "platform.S"
+.include "sbi/constants.S"
+
+.include "sbi/start.S"
+.include "sbi/fdt.S"
+.include "sbi/trap.S"
+.include "sbi/dispatch.S"
+.include "sbi/base.S"
+.include "sbi/time.S"
+.include "sbi/hart-mask.S"
+.include "sbi/ipi.S"
+.include "sbi/rfence.S"
+.include "sbi/hsm.S"
+.include "sbi/srst.S"
+.include "sbi/finisher.S"
+.include "sbi/console.S"
+.include "sbi/dbcn.S"
+.include "sbi/legacy.S"
+.include "sbi/data.S"
