@@ -1,0 +1,66 @@
+/** Captures in memory for tests: a sink that collects, events into a file, a file back into events. */
+import {Tracer, type VmEvent} from '../../src/events.js';
+import {Capture, type CaptureOptions} from '../../src/inspect/capture.js';
+import {decodeEvent} from '../../src/inspect/decode.js';
+import type {Packet} from '../../src/inspect/packet.js';
+import {PcapngReader} from '../../src/inspect/pcapng-reader.js';
+import type {TimedEvent} from './event-stream.js';
+
+export class CollectingSink {
+	readonly chunks: Uint8Array[] = [];
+
+	write(bytes: Uint8Array): void {
+		this.chunks.push(bytes.slice());
+	}
+
+	get bytes(): Uint8Array {
+		return new Uint8Array(Buffer.concat(this.chunks)); // not a Buffer, whose slices share memory
+	}
+}
+
+/** The pcapng file of these events. */
+export function captureOf(events: Iterable<TimedEvent>, options: CaptureOptions = {}): Uint8Array {
+	let nowNs = 0;
+	const tracer = new Tracer(() => nowNs);
+	const sink = new CollectingSink();
+	const capture = new Capture(tracer, sink, options);
+	for (const {timeNs, event} of events) {
+		nowNs = timeNs;
+		tracer.emit(event);
+	}
+	capture.close();
+	return sink.bytes;
+}
+
+/** Calls `onPacket` for every packet of the file, fed in chunks of `chunkBytes`. */
+export function readCapture(
+	file: Uint8Array,
+	onPacket: (packet: Packet) => boolean | void,
+	chunkBytes = file.length || 1,
+): PcapngReader {
+	const reader = new PcapngReader(onPacket);
+	for (let at = 0; at < file.length; at += chunkBytes) {
+		reader.push(file.subarray(at, at + chunkBytes));
+	}
+	reader.end();
+	return reader;
+}
+
+export function eventsOf(file: Uint8Array, chunkBytes?: number): TimedEvent[] {
+	const events: TimedEvent[] = [];
+	readCapture(
+		file,
+		(packet) => {
+			events.push({timeNs: packet.timeNs, event: decodeEvent(packet)});
+		},
+		chunkBytes,
+	);
+	return events;
+}
+
+/** An event with its payload as bytes, so that two can be compared. */
+export function comparable(event: VmEvent, max = 65_536): object {
+	return event.type === 'avail'
+		? {...event, payload: Buffer.from(event.payload(max)).toString('hex')}
+		: event;
+}
