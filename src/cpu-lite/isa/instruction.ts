@@ -28,6 +28,8 @@ export interface Instruction extends Form {
 export interface CompressedInstruction extends Form {
 	/** What it stands for, as assembly over its own operands: `addi rd, sp, uimm`. */
 	readonly as: string;
+	/** Values of operands that make it a hint: it is executed like the others, but no assembler should choose it. */
+	readonly hint: Excluded;
 }
 
 export function insn(name: string, encoding: string, syntax: string, sem: Semantics): Instruction {
@@ -39,7 +41,7 @@ export function rvc(
 	encoding: string,
 	syntax: string,
 	as: string,
-	not: Excluded = {},
+	{not = {}, hint = {}}: {not?: Excluded; hint?: Excluded} = {},
 ): CompressedInstruction {
-	return {name, encoding: parseEncoding(encoding), syntax, not, as};
+	return {name, encoding: parseEncoding(encoding), syntax, not, as, hint};
 }
