@@ -130,8 +130,7 @@ function makeAssembly(parser: Parser, layout: Layout, listed: readonly ListedSta
 	});
 	const end = (section: AssembledSection): number => section.address + section.sizeBytes - origin;
 	const image = new Uint8Array(Math.max(0, ...assembled.filter(({bytes}) => bytes.length > 0).map(end)));
-	// Sections without bits lie beyond the image.
-	for (const {address, bytes} of assembled.filter(({bytes}) => bytes.length > 0)) {
+	for (const {address, bytes} of assembled) {
 		image.set(bytes, address - origin);
 	}
 	const symbols = new Map([...layout.symbols].filter(([name]) => !name.includes('#')));

@@ -1,0 +1,100 @@
+/** Guest memory with mainline reporting on a virtual clock, and a device that writes down what it was given. */
+import type {BlockRecord} from '../../src/events.js';
+import {RISCV_ZONES} from '../../src/guest-kernel/mm/memblock.js';
+import {Memory, type MemoryOptions} from '../../src/guest-kernel/mm/memory.js';
+import {MainlineReporting, type MainlineOptions} from '../../src/guest-kernel/reporting/mainline.js';
+import type {ReportingDevice} from '../../src/guest-kernel/reporting/reporting.js';
+import type {Scheduler} from '../../src/guest-kernel/scheduler.js';
+import {point, type KernelThread} from '../../src/guest-kernel/task.js';
+import {SchedulerWorkQueue} from '../../src/guest-kernel/workqueue.js';
+import {MiB, NS_PER_S, PAGE_SIZE} from '../../src/units.js';
+import {benchMachine} from './bench-machine.js';
+
+export interface ReportCall {
+	readonly atNs: number;
+	readonly zone: string;
+	readonly sg: readonly BlockRecord[];
+}
+
+export class RecordingDevice implements ReportingDevice {
+	readonly capacity: number;
+	readonly order?: number;
+	readonly calls: ReportCall[] = [];
+	/** Runs while the blocks are with the device; its number is the answer. */
+	during: (call: ReportCall, index: number) => number | void = () => 0;
+	readonly #nowNs: () => number;
+
+	constructor(nowNs: () => number, {capacity = 32, order = 0} = {}) {
+		this.#nowNs = nowNs;
+		this.capacity = capacity;
+		if (order > 0) {
+			this.order = order;
+		}
+	}
+
+	*report(sg: readonly BlockRecord[], zone: string): KernelThread<number> {
+		const call = {atNs: this.#nowNs(), zone, sg};
+		this.calls.push(call);
+		yield point('device');
+		return this.during(call, this.calls.length - 1) ?? 0;
+	}
+
+	/** Seconds of the calls, rounded to the millisecond. */
+	get seconds(): number[] {
+		return this.calls.map(({atNs}) => Math.round(atNs / 1e6) / 1e3);
+	}
+
+	get sizes(): number[] {
+		return this.calls.map(({sg}) => sg.length);
+	}
+}
+
+export interface ReportingBench {
+	memory: Memory;
+	reporting: MainlineReporting;
+	device: RecordingDevice;
+	scheduler: Scheduler;
+	workqueue: SchedulerWorkQueue;
+	nowNs: () => number;
+	/** Runs until nothing is left to happen. */
+	settle(): void;
+	/** Runs for so many virtual seconds. */
+	seconds(n: number): void;
+}
+
+/** Megabytes of RAM at 2 GiB, all of it free, no per-cpu lists unless asked for; the device is not registered yet. */
+export function reportingBench(
+	sizeMiB: number,
+	memoryOptions: Partial<MemoryOptions> = {},
+	reportingOptions: MainlineOptions = {},
+): ReportingBench {
+	const {hart, scheduler} = benchMachine();
+	const nowNs = () => hart.nowNs();
+	const memory = new Memory({
+		present: ram(sizeMiB),
+		zones: RISCV_ZONES,
+		pcp: 'off',
+		...memoryOptions,
+	});
+	const workqueue = new SchedulerWorkQueue(scheduler);
+	const reporting = new MainlineReporting({memory, workqueue, nowNs}, reportingOptions);
+	return {
+		memory,
+		reporting,
+		device: new RecordingDevice(nowNs),
+		scheduler,
+		workqueue,
+		nowNs,
+		settle() {
+			scheduler.run();
+		},
+		seconds(n) {
+			scheduler.run({untilNs: nowNs() + n * NS_PER_S});
+		},
+	};
+}
+
+/** The page range of so many MiB at 2 GiB, where the machine has its RAM. */
+export function ram(sizeMiB: number): {startPfn: number; endPfn: number}[] {
+	return [{startPfn: 0x8_0000, endPfn: 0x8_0000 + (sizeMiB * MiB) / PAGE_SIZE}];
+}
