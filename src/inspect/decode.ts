@@ -4,7 +4,7 @@
  */
 import type {BlockRecord, DescriptorRecord, RingIndices, SkipReason, VmEvent} from '../events.js';
 import {HINT_PHASES, NOTIFY_IGNORED, QUEUE_ROLES, SKIP_REASONS} from './fields.js';
-import {AT, type EventLayout} from './layout.js';
+import {AT, RING_KNOWN, type EventLayout} from './layout.js';
 import type {Packet} from './packet.js';
 
 const UTF8 = new TextDecoder();
@@ -62,7 +62,7 @@ export function decodeEvent(packet: Packet): VmEvent {
 				device,
 				queue,
 				...(ignored !== 'none' && {ignored}),
-				...(flags & 1 && {ring: ring(packet, 20)}),
+				...(flags & RING_KNOWN && {ring: ring(packet, 20)}),
 			};
 		}
 		case 'avail':
@@ -82,7 +82,7 @@ export function decodeEvent(packet: Packet): VmEvent {
 				device,
 				queue,
 				sent: (flags & 1) !== 0,
-				...(flags & 2 && {ring: ring(packet, 16)}),
+				...(flags & RING_KNOWN && {ring: ring(packet, 16)}),
 			};
 		case 'config-change':
 			return {type: 'config-change', device, generation: packet.u32(16)};
@@ -156,7 +156,7 @@ export function decodeEvent(packet: Packet): VmEvent {
 				device,
 				queue,
 				kicked: (flags & 1) !== 0,
-				...(flags & 2 && {ring: ring(packet, 16)}),
+				...(flags & RING_KNOWN && {ring: ring(packet, 16)}),
 			};
 		case 'reporting-state': {
 			const [design = '', state = '', zone] = strings(packet, layout);

@@ -4,9 +4,18 @@
  */
 import type {RingIndices, VmEvent} from '../events.js';
 import {balloonQueueNumbers} from '../virtio/balloon/spec.js';
-import {VIRTIO_ID_BALLOON, VIRTQ_DESC_F_WRITE} from '../virtio/spec.js';
+import {VIRTIO_ID_BALLOON, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_WRITE} from '../virtio/spec.js';
 import {HINT_PHASES, NOTIFY_IGNORED, QUEUE_ROLES, SKIP_REASONS} from './fields.js';
-import {AT, NO_QUEUE, NO_ROLE, NO_SLOT, RECORD_VERSION, layoutOf, type EventLayout} from './layout.js';
+import {
+	AT,
+	NO_QUEUE,
+	NO_ROLE,
+	NO_SLOT,
+	RECORD_VERSION,
+	RING_KNOWN,
+	layoutOf,
+	type EventLayout,
+} from './layout.js';
 
 /**
  * Wireshark refuses a packet of more than 262144 bytes. A record stays below: each part that could grow is cut, and
@@ -125,7 +134,7 @@ export class RecordEncoder {
 				return cursor;
 			case 'notify':
 				bytes[at + 16] = NOTIFY_IGNORED.indexOf(event.ignored ?? 'none');
-				this.#ring(at, 1, at + 20, event.ring);
+				this.#ring(at, at + 20, event.ring);
 				return cursor;
 			case 'avail':
 				return this.#chain(event, at, cursor);
@@ -137,7 +146,7 @@ export class RecordEncoder {
 				return cursor;
 			case 'used-notification':
 				bytes[at + AT.flags] = event.sent ? 1 : 0;
-				this.#ring(at, 2, at + 16, event.ring);
+				this.#ring(at, at + 16, event.ring);
 				return cursor;
 			case 'config-change':
 				view.setUint32(at + 16, event.generation, true);
@@ -194,7 +203,7 @@ export class RecordEncoder {
 				return this.#string(cursor, event.text);
 			case 'driver-kick':
 				bytes[at + AT.flags] = event.kicked ? 1 : 0;
-				this.#ring(at, 2, at + 16, event.ring);
+				this.#ring(at, at + 16, event.ring);
 				return cursor;
 			case 'reporting-state':
 				return this.#string(this.#string(this.#string(cursor, event.design), event.state), event.zone ?? '');
@@ -246,7 +255,9 @@ export class RecordEncoder {
 		let writable = 0;
 		for (let index = 0; index < descriptors.length; index++) {
 			const descriptor = descriptors[index]!;
-			if (descriptor.flags & VIRTQ_DESC_F_WRITE) {
+			if (descriptor.flags & VIRTQ_DESC_F_INDIRECT) {
+				// Refers to a table: no buffer, whatever its WRITE says (2.7.5.3.2).
+			} else if (descriptor.flags & VIRTQ_DESC_F_WRITE) {
 				writable += descriptor.len;
 			} else {
 				readable += descriptor.len;
@@ -290,12 +301,12 @@ export class RecordEncoder {
 		return count;
 	}
 
-	#ring(at: number, flag: number, cursor: number, ring: RingIndices | undefined): void {
+	#ring(at: number, cursor: number, ring: RingIndices | undefined): void {
 		if (!ring) {
 			return;
 		}
 		const view = this.#view;
-		this.#bytes[at + AT.flags]! |= flag;
+		this.#bytes[at + AT.flags]! |= RING_KNOWN;
 		view.setUint16(cursor, ring.availFlags, true);
 		view.setUint16(cursor + 2, ring.availIdx, true);
 		view.setUint16(cursor + 4, ring.usedEvent, true);

@@ -40,6 +40,7 @@ export interface FieldSpec {
 	readonly label: string;
 	readonly type: FieldType;
 	readonly base?: 'hex';
+	readonly unit?: 'bytes' | 'pages';
 	/** Names of values: a filter may compare with the name instead of the number. */
 	readonly values?: Readonly<Record<number, string>>;
 	readonly bits?: readonly BitSpec[];
@@ -146,7 +147,7 @@ export const FIELD_LIST: readonly FieldSpec[] = [
 		values: REGISTER_NAMES,
 		source: 'VIRTIO 1.4 4.2.2',
 	},
-	{name: 'mmio.width', label: 'Access width, bytes', type: 'u8', source: 'VIRTIO 1.4 4.2.2.2'},
+	{name: 'mmio.width', label: 'Access width', type: 'u8', unit: 'bytes', source: 'VIRTIO 1.4 4.2.2.2'},
 	{name: 'mmio.value', label: 'Value', type: 'u64', base: 'hex'},
 
 	{name: 'status.from', label: 'Status before', type: 'u8', base: 'hex', source: 'VIRTIO 1.4 2.1'},
@@ -202,8 +203,20 @@ export const FIELD_LIST: readonly FieldSpec[] = [
 	{name: 'avail.idx_known', label: 'avail.idx known', type: 'bool'},
 	{name: 'chain.descriptors', label: 'Descriptors in the chain', type: 'u32'},
 	{name: 'avail.idx', label: 'avail.idx as the device read it', type: 'u16', source: 'VIRTIO 1.4 2.7.6'},
-	{name: 'chain.readable', label: 'Device-readable bytes', type: 'u64', source: 'VIRTIO 1.4 2.7.4'},
-	{name: 'chain.writable', label: 'Device-writable bytes', type: 'u64', source: 'VIRTIO 1.4 2.7.4'},
+	{
+		name: 'chain.readable',
+		label: 'Device-readable bytes',
+		type: 'u64',
+		unit: 'bytes',
+		source: 'VIRTIO 1.4 2.7.4',
+	},
+	{
+		name: 'chain.writable',
+		label: 'Device-writable bytes',
+		type: 'u64',
+		unit: 'bytes',
+		source: 'VIRTIO 1.4 2.7.4',
+	},
 	{name: 'desc.index', label: 'Index in its table', type: 'u16', source: 'VIRTIO 1.4 2.7.5'},
 	{
 		name: 'desc.table',
@@ -213,7 +226,7 @@ export const FIELD_LIST: readonly FieldSpec[] = [
 		source: 'VIRTIO 1.4 2.7.5.3',
 	},
 	{name: 'desc.addr', label: 'addr', type: 'u64', base: 'hex', source: 'VIRTIO 1.4 2.7.5'},
-	{name: 'desc.len', label: 'len', type: 'u32', source: 'VIRTIO 1.4 2.7.5'},
+	{name: 'desc.len', label: 'len', type: 'u32', unit: 'bytes', source: 'VIRTIO 1.4 2.7.5'},
 	{
 		name: 'desc.flags',
 		label: 'flags',
@@ -230,7 +243,7 @@ export const FIELD_LIST: readonly FieldSpec[] = [
 	{name: 'payload', label: 'Device-readable payload', type: 'bytes', source: 'VIRTIO 1.4 2.7.4'},
 
 	{name: 'used.id', label: 'id', type: 'u32', source: 'VIRTIO 1.4 2.7.8'},
-	{name: 'used.len', label: 'len', type: 'u32', source: 'VIRTIO 1.4 2.7.8.2'},
+	{name: 'used.len', label: 'len', type: 'u32', unit: 'bytes', source: 'VIRTIO 1.4 2.7.8.2'},
 	{name: 'used.sent', label: 'Interrupt sent', type: 'bool', source: 'VIRTIO 1.4 2.7.7.2'},
 	{name: 'config.generation', label: 'ConfigGeneration', type: 'u32', source: 'VIRTIO 1.4 2.5'},
 	{name: 'irq.level', label: 'Interrupt line', type: 'bool', source: 'VIRTIO 1.4 4.2.3.4'},
@@ -248,10 +261,11 @@ export const FIELD_LIST: readonly FieldSpec[] = [
 	},
 	{name: 'discard.huge_split', label: 'Huge pages split', type: 'u32', source: 'host model'},
 	{name: 'discard.base', label: 'Base', type: 'u64', base: 'hex', source: 'guest-physical address'},
-	{name: 'discard.size', label: 'Size, bytes', type: 'u64'},
-	{name: 'discard.freed', label: 'Freed, bytes', type: 'u64', source: 'bytes that had a frame'},
-	{name: 'balloon.target', label: 'num_pages', type: 'u64', source: 'VIRTIO 1.4 5.5.4'},
-	{name: 'balloon.actual', label: 'actual', type: 'u64', source: 'VIRTIO 1.4 5.5.4'},
+	{name: 'discard.size', label: 'Size', type: 'u64', unit: 'bytes'},
+	{name: 'discard.freed', label: 'Freed', type: 'u64', unit: 'bytes', source: 'bytes that had a frame'},
+	{name: 'balloon.pfn', label: 'Page frame number', type: 'u32', base: 'hex', source: 'VIRTIO 1.4 5.5.6'},
+	{name: 'balloon.target', label: 'num_pages', type: 'u64', unit: 'pages', source: 'VIRTIO 1.4 5.5.4'},
+	{name: 'balloon.actual', label: 'actual', type: 'u64', unit: 'pages', source: 'VIRTIO 1.4 5.5.4'},
 	{
 		name: 'stat.tag',
 		label: 'Tag',
@@ -274,13 +288,13 @@ export const FIELD_LIST: readonly FieldSpec[] = [
 	{name: 'page.pfn', label: 'Page frame number', type: 'u64', base: 'hex'},
 	{name: 'page.order', label: 'Order', type: 'u32'},
 	{name: 'page.migratetype', label: 'Migratetype', type: 'u32'},
-	{name: 'host.limit', label: 'Host limit, bytes', type: 'u64'},
+	{name: 'host.limit', label: 'Host limit', type: 'u64', unit: 'bytes'},
 	{name: 'memory.rss_known', label: 'RSS known', type: 'bool'},
-	{name: 'memory.guest_free', label: 'Guest free, bytes', type: 'u64'},
-	{name: 'memory.host_backed', label: 'Host backed, bytes', type: 'u64'},
-	{name: 'memory.reported', label: 'Reported, bytes', type: 'u64'},
-	{name: 'memory.refaulted', label: 'Refaulted, bytes', type: 'u64'},
-	{name: 'memory.rss', label: 'Process RSS, bytes', type: 'u64'},
+	{name: 'memory.guest_free', label: 'Guest free', type: 'u64', unit: 'bytes'},
+	{name: 'memory.host_backed', label: 'Host backed', type: 'u64', unit: 'bytes'},
+	{name: 'memory.reported', label: 'Reported', type: 'u64', unit: 'bytes'},
+	{name: 'memory.refaulted', label: 'Refaulted', type: 'u64', unit: 'bytes'},
+	{name: 'memory.rss', label: 'Process RSS', type: 'u64', unit: 'bytes'},
 
 	{name: 'boot.phase', label: 'Phase', type: 'string'},
 	{name: 'boot.detail', label: 'Detail', type: 'string'},
@@ -296,7 +310,7 @@ export const FIELD_LIST: readonly FieldSpec[] = [
 	{name: 'pageblocks.order', label: 'Pageblock order', type: 'u32'},
 	{name: 'pageblocks.states', label: 'States, one byte a pageblock', type: 'bytes'},
 	{name: 'oom.detail', label: 'Detail', type: 'string'},
-	{name: 'workload.held', label: 'Held, bytes', type: 'u64'},
+	{name: 'workload.held', label: 'Held', type: 'u64', unit: 'bytes'},
 	{name: 'workload.phase', label: 'Phase', type: 'string'},
 	{name: 'integrity.expected', label: 'Expected', type: 'u64', base: 'hex'},
 	{name: 'integrity.found', label: 'Found', type: 'u64', base: 'hex'},

@@ -10,7 +10,7 @@
  * docs/capture-format.md is printed from these tables, and so is the layout part of wireshark/vmsim.lua.
  */
 import type {VmEvent} from '../events.js';
-import {fieldNamed, type FieldSpec} from './fields.js';
+import {QUEUE_ROLES, fieldNamed, type FieldSpec} from './fields.js';
 
 export const RECORD_VERSION = 1;
 export const HEADER_SIZE = 16;
@@ -49,6 +49,17 @@ export interface PlacedField {
 	readonly when?: number;
 }
 
+/** Elements of one size, one behind the other. */
+export interface PlacedList {
+	/** JSON's name for the list. */
+	readonly list: string;
+	/** What one element is called. */
+	readonly label: string;
+	/** Bytes from one element to the next. */
+	readonly stride: number;
+	readonly fields: readonly PlacedField[];
+}
+
 export interface EventLayout {
 	readonly kind: number;
 	readonly name: EventName;
@@ -60,9 +71,11 @@ export interface EventLayout {
 	readonly fixed: readonly PlacedField[];
 	/** Bytes up to where the array (or the first string) begins. */
 	readonly fixedSize: number;
-	readonly array?: {readonly stride: number; readonly fields: readonly PlacedField[]};
+	readonly array?: PlacedList;
 	readonly strings: readonly FieldSpec[];
 	readonly bytes?: FieldSpec;
+	/** What the bytes mean, by queue role: read over them, as far as whole elements are there. */
+	readonly payload?: Readonly<Record<number, PlacedList>>;
 }
 
 const HEADER_AT: Readonly<Record<string, number>> = {
@@ -86,23 +99,33 @@ const RING_FIELDS = [
 	'ring.avail_event',
 ];
 
-/** `when` is the flag bit that says whether the six were known. */
-function ringAt(at: number, when: number): [string, number, number][] {
-	return RING_FIELDS.map((name, index) => [name, at + 2 * index, when]);
+/** The flag bit that says whether the six were known: the same in every event that has them. */
+export const RING_KNOWN = 2;
+
+function ringAt(at: number): [string, number, number][] {
+	return RING_FIELDS.map((name, index) => [name, at + 2 * index, RING_KNOWN]);
 }
 
 type Place = readonly [name: string, at: number, when?: number];
 
 interface Shape {
 	readonly header?: readonly string[];
-	/** Bits of the flags byte, from bit 0. */
+	/** Bits of the flags byte, from bit 0; '' leaves one out. */
 	readonly flags?: readonly string[];
 	readonly fixed?: readonly Place[];
 	readonly size?: number;
-	readonly array?: readonly Place[];
-	readonly stride?: number;
+	readonly array?: PlacedList;
 	readonly strings?: readonly string[];
 	readonly bytes?: string;
+	readonly payload?: Readonly<Record<number, PlacedList>>;
+}
+
+function place([name, at, when]: Place): PlacedField {
+	return {field: fieldNamed(name), at, ...(when !== undefined && {when})};
+}
+
+function list(name: string, label: string, stride: number, ...fields: Place[]): PlacedList {
+	return {list: name, label, stride, fields: fields.map(place)};
 }
 
 function layout(
@@ -112,11 +135,6 @@ function layout(
 	clause: string,
 	shape: Shape = {},
 ): EventLayout {
-	const place = ([field, at, when]: Place): PlacedField => ({
-		field: fieldNamed(field),
-		at,
-		...(when !== undefined && {when}),
-	});
 	return {
 		kind,
 		name,
@@ -124,23 +142,41 @@ function layout(
 		clause,
 		header: (shape.header ?? []).map((field) => place([field, HEADER_AT[field]!])),
 		fixed: [
-			...(shape.flags ?? []).map((field, bit) => ({field: fieldNamed(field), at: AT.flags, mask: 2 ** bit})),
+			...(shape.flags ?? []).flatMap((field, bit) =>
+				field === '' ? [] : [{field: fieldNamed(field), at: AT.flags, mask: 2 ** bit}],
+			),
 			...(shape.fixed ?? []).map(place),
 		],
 		fixedSize: shape.size ?? HEADER_SIZE,
-		...(shape.array && {array: {stride: shape.stride!, fields: shape.array.map(place)}}),
+		...(shape.array && {array: shape.array}),
 		strings: (shape.strings ?? []).map(fieldNamed),
 		...(shape.bytes && {bytes: fieldNamed(shape.bytes)}),
+		...(shape.payload && {payload: shape.payload}),
 	};
 }
 
-const BLOCKS: Pick<Shape, 'array' | 'stride'> = {
-	array: [
-		['block.pfn', 0],
-		['block.order', 8],
-	],
-	stride: 12,
-};
+const DESCRIPTORS = list(
+	'descriptors',
+	'Descriptor',
+	20,
+	['desc.index', 0],
+	['desc.table', 2],
+	['desc.addr', 4],
+	['desc.len', 12],
+	['desc.flags', 16],
+	['desc.next', 18],
+);
+const BLOCKS = list('blocks', 'Block', 12, ['block.pfn', 0], ['block.order', 8]);
+const STATS = list('stats', 'Statistic', 10, ['stat.tag', 0], ['stat.val', 2]);
+const PFNS = list('pfns', 'Page', 4, ['balloon.pfn', 0]);
+const COMMANDS = list('commands', 'Command', 4, ['hint.command_id', 0]);
+
+/** What the driver puts into the device-readable buffers of each balloon queue, VIRTIO 1.4 5.5.6. */
+const PAYLOADS: Readonly<Record<number, PlacedList>> = Object.fromEntries(
+	Object.entries({inflateq: PFNS, deflateq: PFNS, statsq: STATS, free_page_vq: COMMANDS}).map(
+		([role, entries]) => [QUEUE_ROLES.findIndex((name) => name === role), entries],
+	),
+);
 
 /** Numbers are for ever: append, never renumber. */
 export const LAYOUTS: readonly EventLayout[] = [
@@ -182,8 +218,8 @@ export const LAYOUTS: readonly EventLayout[] = [
 	layout(5, 'queue-reset', 'out', 'VIRTIO 1.4 2.6.1', {header: QUEUE}),
 	layout(6, 'notify', 'out', 'VIRTIO 1.4 4.2.3.3', {
 		header: QUEUE,
-		flags: ['ring.known'],
-		fixed: [['notify.ignored', 16], ...ringAt(20, 1)],
+		flags: ['', 'ring.known'],
+		fixed: [['notify.ignored', 16], ...ringAt(20)],
 		size: 32,
 	}),
 	layout(7, 'avail', 'out', 'VIRTIO 1.4 2.7.13', {
@@ -196,16 +232,9 @@ export const LAYOUTS: readonly EventLayout[] = [
 			['chain.writable', 32],
 		],
 		size: 40,
-		array: [
-			['desc.index', 0],
-			['desc.table', 2],
-			['desc.addr', 4],
-			['desc.len', 12],
-			['desc.flags', 16],
-			['desc.next', 18],
-		],
-		stride: 20,
+		array: DESCRIPTORS,
 		bytes: 'payload',
+		payload: PAYLOADS,
 	}),
 	layout(8, 'used', 'in', 'VIRTIO 1.4 2.7.8', {
 		header: ENTRY,
@@ -218,7 +247,7 @@ export const LAYOUTS: readonly EventLayout[] = [
 	layout(9, 'used-notification', 'in', 'VIRTIO 1.4 2.7.7', {
 		header: QUEUE,
 		flags: ['used.sent', 'ring.known'],
-		fixed: ringAt(16, 2),
+		fixed: ringAt(16),
 		size: 28,
 	}),
 	layout(10, 'config-change', 'in', 'VIRTIO 1.4 2.5', {fixed: [['config.generation', 16]], size: 20}),
@@ -249,11 +278,7 @@ export const LAYOUTS: readonly EventLayout[] = [
 	}),
 	layout(17, 'balloon-stats', 'none', 'VIRTIO 1.4 5.5.6.3', {
 		header: ['count'],
-		array: [
-			['stat.tag', 0],
-			['stat.val', 2],
-		],
-		stride: 10,
+		array: STATS,
 	}),
 	layout(18, 'hinting', 'none', 'VIRTIO 1.4 5.5.6.5', {
 		fixed: [
@@ -284,7 +309,7 @@ export const LAYOUTS: readonly EventLayout[] = [
 	layout(24, 'driver-kick', 'none', 'VIRTIO 1.4 2.7.10.1', {
 		header: QUEUE,
 		flags: ['kick.sent', 'ring.known'],
-		fixed: ringAt(16, 2),
+		fixed: ringAt(16),
 		size: 28,
 	}),
 	layout(25, 'reporting-state', 'none', 'Linux 6.12 mm/page_reporting.c', {
@@ -292,13 +317,13 @@ export const LAYOUTS: readonly EventLayout[] = [
 	}),
 	layout(26, 'report-submit', 'none', 'Linux 6.12 mm/page_reporting.c', {
 		header: ['count'],
-		...BLOCKS,
+		array: BLOCKS,
 		strings: ['zone'],
 	}),
 	layout(27, 'report-return', 'none', 'Linux 6.12 mm/page_reporting.c', {
 		header: ['count'],
 		flags: ['report.ok'],
-		...BLOCKS,
+		array: BLOCKS,
 		strings: ['zone'],
 	}),
 	layout(28, 'pageblocks', 'none', 'Linux 6.12 include/linux/pageblock-flags.h', {

@@ -3,14 +3,22 @@
  * that `-V`, `-x`, `--fields`, JSON and the filter's slow path share. Bits of a field are the visitor's business.
  */
 import {fieldNamed, type FieldSpec} from './fields.js';
-import {AT, NO_ROLE, NO_SLOT, layoutOfKind, type EventLayout, type PlacedField} from './layout.js';
+import {
+	AT,
+	NO_ROLE,
+	NO_SLOT,
+	layoutOfKind,
+	type EventLayout,
+	type PlacedField,
+	type PlacedList,
+} from './layout.js';
 import type {Packet} from './packet.js';
 
 export interface Visitor {
 	/** A field at `offset` from the start of the record, `length` bytes long; `mask` picks one bit of the byte. */
 	field(field: FieldSpec, offset: number, length: number, mask?: number): void;
-	/** The next fields belong to element `index` of the record's array, which takes these bytes. */
-	element?(index: number, offset: number, length: number): void;
+	/** The next fields belong to element `index` of a list. */
+	element?(list: PlacedList, index: number): void;
 	/** Back at the level of the record. */
 	elementEnd?(): void;
 }
@@ -24,7 +32,7 @@ const COMMON: readonly PlacedField[] = [
 ];
 const SLOT: PlacedField = {field: fieldNamed('slot'), at: AT.slot};
 
-/** Calls the visitor for every field that is there. The packet must have no `problem()`. */
+/** Calls the visitor for every field that is there (an empty string is not). The packet must have no `problem()`. */
 export function walk(packet: Packet, visitor: Visitor): void {
 	const layout = layoutOfKind(packet.u8(AT.event))!;
 	const visit = ({field, at, mask, when}: PlacedField): void => {
@@ -48,17 +56,8 @@ export function walk(packet: Packet, visitor: Visitor): void {
 function walkTail(packet: Packet, layout: EventLayout, visitor: Visitor): void {
 	let cursor = layout.fixedSize;
 	if (layout.array) {
-		const {stride, fields} = layout.array;
 		const count = packet.elements(layout);
-		for (let index = 0; index < count; index++, cursor += stride) {
-			visitor.element?.(index, cursor, stride);
-			for (const {field, at} of fields) {
-				visitor.field(field, cursor + at, WIDTH[field.type]!);
-			}
-		}
-		if (count > 0) {
-			visitor.elementEnd?.();
-		}
+		cursor = walkList(layout.array, count, cursor, visitor);
 		if (count < packet.u32(AT.count)) {
 			return; // cut by an outside snaplen: what follows is not strings
 		}
@@ -68,10 +67,27 @@ function walkTail(packet: Packet, layout: EventLayout, visitor: Visitor): void {
 			return;
 		}
 		const length = packet.u16(cursor);
-		visitor.field(field, cursor + 2, length);
+		if (length > 0) {
+			visitor.field(field, cursor + 2, length);
+		}
 		cursor += 2 + length;
 	}
 	if (layout.bytes && cursor < packet.length) {
 		visitor.field(layout.bytes, cursor, packet.length - cursor);
+		const meaning = layout.payload?.[packet.u8(AT.role)];
+		if (meaning) {
+			walkList(meaning, Math.floor((packet.length - cursor) / meaning.stride), cursor, visitor);
+		}
 	}
+}
+
+function walkList(list: PlacedList, count: number, cursor: number, visitor: Visitor): number {
+	for (let index = 0; index < count; index++, cursor += list.stride) {
+		visitor.element?.(list, index);
+		for (const {field, at} of list.fields) {
+			visitor.field(field, cursor + at, WIDTH[field.type]!);
+		}
+	}
+	visitor.elementEnd?.();
+	return cursor;
 }

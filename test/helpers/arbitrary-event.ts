@@ -60,7 +60,7 @@ const avail: fc.Arbitrary<VmEvent> = fc
 	})
 	.map(({availIdx, descriptors, payload, ...rest}) => {
 		// The payload is what the device-readable descriptors hold, as the device hands it on.
-		const readable = descriptors.reduce((sum, {flags, len}) => sum + (flags & 2 ? 0 : len), 0);
+		const readable = descriptors.reduce((sum, {flags, len}) => sum + (flags & 6 ? 0 : len), 0);
 		const bytes = payload.subarray(0, Math.min(payload.length, readable));
 		return {
 			type: 'avail',
