@@ -18,20 +18,28 @@ export interface BusRegion {
 	readonly base: number;
 	readonly sizeBytes: number;
 	readonly device: MmioDevice;
+	/** A hart may fetch instructions here: a ROM. Its contents never change. */
+	readonly executable: boolean;
 }
 
 export class Bus {
 	readonly #regions: BusRegion[] = [];
 
 	/** Puts a device at [base, base + sizeBytes). Throws BUS_OVERLAP. */
-	attach(name: string, base: number, sizeBytes: number, device: MmioDevice): void {
+	attach(
+		name: string,
+		base: number,
+		sizeBytes: number,
+		device: MmioDevice,
+		{executable = false}: {executable?: boolean} = {},
+	): void {
 		const clash = this.#regions.find(
 			(other) => base < other.base + other.sizeBytes && other.base < base + sizeBytes,
 		);
 		if (clash) {
 			throw new VmsimError('BUS_OVERLAP', `${name} at 0x${base.toString(16)} overlaps ${clash.name}`);
 		}
-		this.#regions.push({name, base, sizeBytes, device});
+		this.#regions.push({name, base, sizeBytes, device, executable});
 	}
 
 	/** The region that holds the whole access, or undefined: a hart answers that with an access fault. */

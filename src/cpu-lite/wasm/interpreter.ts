@@ -1,0 +1,251 @@
+/**
+ * The interpreter: one WebAssembly function, emitted at start-up from the instruction table. It runs predecoded records
+ * until the budget of instructions is used up, and asks TypeScript for whatever is rare.
+ *
+ *   reload   state that TypeScript changed: pc, budget, TLBs
+ *   lookup   from a virtual address to the page's records, through the fetch TLB
+ *   step     one instruction: count it, branch to its handler
+ *
+ * Every instruction is counted before it is executed, so that the budget is exact; handlers that are no instruction
+ * give theirs back.
+ */
+import {assert} from '../../errors.js';
+import {INSTRUCTIONS} from '../isa/table.js';
+import {RECORD} from '../isa/record.js';
+import {WasmBackend, type Locals, type Ways} from './backend.js';
+import {Code, type Label} from './code.js';
+import {HANDLER_ASK, HANDLER_COLD, HANDLER_PAGE_END, HANDLER_UNDECODED, type HandlerSet} from './handlers.js';
+import {FETCH_TLB_BYTES, STATE, TLB_ENTRY, type EngineLayout} from './layout.js';
+import {ModuleBuilder, type Signature} from './module.js';
+import {I32, I64, OP} from './opcodes.js';
+
+/** What `cold` answers. */
+export const COLD_NEXT = 0; // done: the next instruction in line
+export const COLD_RETRY = 1; // the TLB entry is there now: the same instruction again
+export const COLD_RELOAD = 2; // pc is in the state: a trap, a return, a fence
+
+/**
+ * What the interpreter imports. `record` is the address of the instruction's record, `budget` the count after it was
+ * counted; addresses come as two halves. All but `ask` may change the budget in the state.
+ */
+export interface InterpreterImports {
+	/** Executes the whole instruction, whose pc is in the state, or fills the TLB for address hi:lo. Returns COLD_*. */
+	cold(record: number, budget: number, lo: number, hi: number): number;
+	/** Fills the fetch TLB for the page of hi:lo. 0, or 1: it trapped, and pc is in the state. */
+	fetch(budget: number, lo: number, hi: number): number;
+	/** Decodes from this record on; hi:lo is its virtual address. */
+	decode(record: number, lo: number, hi: number): void;
+	/** An instruction that is not executed in place: the records to use instead (as for a whole page), or 0: reload. */
+	ask(record: number, budget: number, lo: number, hi: number): number;
+}
+
+export interface InterpreterExports {
+	/** Runs until the budget in the state is 0. */
+	run(): void;
+}
+
+/** i64 locals for binding; mulhsu takes the most. */
+const VALUES = 6;
+
+export function emitInterpreter(
+	layout: EngineLayout,
+	handlers: HandlerSet,
+	memoryPages: number,
+): Uint8Array<ArrayBuffer> {
+	const module = new ModuleBuilder();
+	module.importMemory('host', 'memory', memoryPages);
+	const three: Signature = {parameters: [I32, I32, I32], results: [I32]};
+	const four: Signature = {parameters: [I32, I32, I32, I32], results: [I32]};
+	const functions = {
+		cold: module.importFunction('engine', 'cold', four),
+		fetch: module.importFunction('engine', 'fetch', three),
+		decode: module.importFunction('engine', 'decode', {parameters: [I32, I32, I32], results: []}),
+		ask: module.importFunction('engine', 'ask', four),
+	};
+	const code = new Code();
+	const locals: Locals = {
+		record: code.local(I32),
+		budget: code.local(I32),
+		pageRecords: code.local(I32),
+		pageAddress: code.local(I64),
+		dataTlb: code.local(I32),
+		target: code.local(I64),
+		address: code.local(I64),
+		entry: code.local(I32),
+		values: Array.from({length: VALUES}, () => code.local(I64)),
+	};
+	new InterpreterEmitter(code, locals, layout, handlers, functions).emit();
+	module.exportFunction('run', {parameters: [], results: []}, code);
+	return module.build();
+}
+
+class InterpreterEmitter {
+	readonly #code: Code;
+	readonly #locals: Locals;
+	readonly #base: number;
+	readonly #handlers: HandlerSet;
+	readonly #functions: Readonly<Record<keyof InterpreterImports, number>>;
+	readonly #backend: WasmBackend;
+
+	constructor(
+		code: Code,
+		locals: Locals,
+		layout: EngineLayout,
+		handlers: HandlerSet,
+		functions: Readonly<Record<keyof InterpreterImports, number>>,
+	) {
+		this.#code = code;
+		this.#locals = locals;
+		this.#base = layout.base;
+		this.#handlers = handlers;
+		this.#functions = functions;
+		this.#backend = new WasmBackend(code, locals, layout.base);
+	}
+
+	emit(): void {
+		const code = this.#code;
+		const {budget, dataTlb, target} = this.#locals;
+		const reload = code.loop();
+		this.#load(OP.i32_load, STATE.budget).set(budget);
+		this.#load(OP.i32_load, STATE.dataTlb).set(dataTlb);
+		this.#load(OP.i64_load, STATE.pc).set(target);
+		code.get(budget).op(OP.i32_eqz);
+		const done = code.if();
+		code.op(OP.return).end(done);
+		const lookup = code.loop();
+		this.#lookup(reload, lookup);
+		const leave = code.block();
+		const step = code.loop();
+		code.get(budget).op(OP.i32_eqz).brIf(leave);
+		this.#count(-1);
+		this.#dispatch({reload, lookup, step});
+		code.end(step);
+		code.end(leave);
+		code.i32(0);
+		this.#backend.pc()();
+		code.memory(OP.i64_store, this.#base + STATE.pc);
+		code
+			.i32(0)
+			.i32(0)
+			.memory(OP.i32_store, this.#base + STATE.budget);
+		code.end(lookup);
+		code.end(reload);
+	}
+
+	/** Local `target` to record, pageRecords and pageAddress. */
+	#lookup(reload: Label, lookup: Label): void {
+		const code = this.#code;
+		const {target, entry, budget, record, pageRecords, pageAddress} = this.#locals;
+		const page = () => code.get(target).i64(-4096n).op(OP.i64_and);
+		page();
+		code.get(target).op(OP.i32_wrap_i64).i32(8).op(OP.i32_shr_u);
+		code.i32(FETCH_TLB_BYTES - TLB_ENTRY.sizeBytes).op(OP.i32_and);
+		this.#load(OP.i32_load, STATE.fetchTlb).op(OP.i32_add).tee(entry);
+		code.memory(OP.i64_load, TLB_ENTRY.tag).op(OP.i64_ne);
+		const miss = code.if();
+		// With no budget left a fault of the fetch belongs to the next run.
+		code.get(budget).op(OP.i32_eqz);
+		const spent = code.if();
+		code
+			.i32(0)
+			.get(target)
+			.memory(OP.i64_store, this.#base + STATE.pc);
+		code
+			.i32(0)
+			.i32(0)
+			.memory(OP.i32_store, this.#base + STATE.budget);
+		code.op(OP.return).end(spent);
+		code.get(budget);
+		this.#halves(target);
+		code.call(this.#functions.fetch).brIf(reload);
+		this.#load(OP.i32_load, STATE.budget).set(budget).br(lookup).end(miss);
+		page();
+		code.set(pageAddress);
+		code.get(entry).memory(OP.i32_load, TLB_ENTRY.value).tee(pageRecords);
+		code.get(target).op(OP.i32_wrap_i64).i32(4095).op(OP.i32_and).i32(3).op(OP.i32_shl);
+		code.op(OP.i32_add).set(record);
+	}
+
+	#dispatch({reload, lookup, step}: {reload: Label; lookup: Label; step: Label}): void {
+		const code = this.#code;
+		const {record, budget, target, address, pageRecords} = this.#locals;
+		const cold = code.block();
+		const {list, count} = this.#handlers;
+		const blocks: Label[] = new Array<Label>(count);
+		for (let number = count - 1; number >= 0; number--) {
+			blocks[number] = code.block();
+		}
+		code.get(record).memory(OP.i32_load16_u, RECORD.op).brTable(blocks.slice(0, -1), blocks.at(-1)!);
+
+		assert(HANDLER_UNDECODED === 0 && HANDLER_COLD === 1, 'handlers end in the order of their numbers');
+		code.end(blocks[HANDLER_UNDECODED]!);
+		this.#count(1);
+		code.get(record);
+		this.#setTargetToPc();
+		this.#halves(target);
+		code.call(this.#functions.decode).br(step);
+
+		code.end(blocks[HANDLER_COLD]!).br(cold);
+
+		code.end(blocks[HANDLER_PAGE_END]!);
+		this.#count(1);
+		this.#setTargetToPc();
+		code.br(lookup);
+
+		code.end(blocks[HANDLER_ASK]!);
+		this.#count(1);
+		code.get(record).get(budget);
+		this.#setTargetToPc();
+		this.#halves(target);
+		// The answer is where a page's records begin; the instruction has the same place in them.
+		code.call(this.#functions.ask).tee(this.#locals.entry).op(OP.i32_eqz).brIf(reload);
+		code.get(record).get(pageRecords).op(OP.i32_sub).get(this.#locals.entry).op(OP.i32_add).set(record);
+		code.get(this.#locals.entry).set(pageRecords);
+		code.br(step);
+
+		const ways: Ways = {step, lookup, cold};
+		list.forEach((handler, index) => {
+			code.end(blocks[count - list.length + index]!);
+			this.#backend.begin(handler, ways);
+			INSTRUCTIONS[handler.op]!.sem(this.#backend);
+			this.#backend.end();
+		});
+
+		code.end(cold);
+		code.i32(0);
+		this.#backend.pc()();
+		code.memory(OP.i64_store, this.#base + STATE.pc);
+		code.get(record).get(budget);
+		this.#halves(address);
+		code.call(this.#functions.cold).tee(this.#locals.entry);
+		code.i32(COLD_RELOAD).op(OP.i32_eq).brIf(reload);
+		code.get(this.#locals.entry);
+		const retry = code.if();
+		this.#count(1);
+		code.br(step).end(retry);
+		this.#load(OP.i32_load, STATE.budget).set(budget);
+		this.#load(OP.i32_load, STATE.dataTlb).set(this.#locals.dataTlb);
+		code.get(record).get(record).memory(OP.i32_load8_u, RECORD.sizeBytes).i32(3).op(OP.i32_shl);
+		code.op(OP.i32_add).set(record).br(step);
+	}
+
+	#setTargetToPc(): void {
+		this.#backend.pc()();
+		this.#code.set(this.#locals.target);
+	}
+
+	#count(change: number): void {
+		const {budget} = this.#locals;
+		this.#code.get(budget).i32(change).op(OP.i32_add).set(budget);
+	}
+
+	#load(opcode: number, offset: number): Code {
+		return this.#code.i32(0).memory(opcode, this.#base + offset);
+	}
+
+	/** Pushes the low and the high half of an i64 local. */
+	#halves(local: number): void {
+		this.#code.get(local).op(OP.i32_wrap_i64);
+		this.#code.get(local).i64(32n).op(OP.i64_shr_u, OP.i32_wrap_i64);
+	}
+}
