@@ -129,8 +129,9 @@ function makeAssembly(parser: Parser, layout: Layout, listed: readonly ListedSta
 		};
 	});
 	const end = (section: AssembledSection): number => section.address + section.sizeBytes - origin;
-	const image = new Uint8Array(Math.max(0, ...assembled.filter(({bytes}) => bytes.length > 0).map(end)));
-	for (const {address, bytes} of assembled) {
+	const inImage = assembled.filter(({bytes}) => bytes.length > 0);
+	const image = new Uint8Array(Math.max(0, ...inImage.map(end)));
+	for (const {address, bytes} of inImage) {
 		image.set(bytes, address - origin);
 	}
 	const symbols = new Map([...layout.symbols].filter(([name]) => !name.includes('#')));

@@ -21,6 +21,8 @@ export interface DirectiveContext {
 	pushOptions(): void;
 	popOptions(): void;
 	compress: boolean;
+	/** True in a section of code, where alignment is filled with nops. */
+	readonly inCode: boolean;
 }
 
 type Directive = (cursor: TokenCursor, context: DirectiveContext) => void;
@@ -41,7 +43,7 @@ function littleEndian(value: bigint, sizeBytes: number): number[] {
 	return Array.from({length: sizeBytes}, (_, index) => Number((value >> BigInt(8 * index)) & 0xffn));
 }
 
-/** `.half 1, -1, label`: each value must fit as a signed or as an unsigned number. */
+/** `.half 1, -1, label`: each value must fit as a signed or as an unsigned number. `.` is where the value stands. */
 const data =
 	(sizeBytes: number): Directive =>
 	(cursor, context) => {
@@ -51,8 +53,8 @@ const data =
 			measure: () => values.length * sizeBytes,
 			emit: (env) =>
 				Uint8Array.from(
-					values.flatMap((expression) => {
-						const value = expression(env);
+					values.flatMap((expression, index) => {
+						const value = expression({...env, here: env.here + BigInt(index * sizeBytes)});
 						if (BigInt.asIntN(bits, value) !== value && BigInt.asUintN(bits, value) !== value) {
 							throw new StatementError(`${value} does not fit ${bits} bits`);
 						}
@@ -108,8 +110,8 @@ const fill: Directive = (cursor, context) => {
 	});
 };
 
-/** Up to an address: instructions that do nothing where there is code, zeros elsewhere. */
-function padding(sizeBytes: number, mayCompress: boolean): Uint8Array {
+/** Instructions that do nothing, up to an address. */
+function nops(sizeBytes: number, mayCompress: boolean): Uint8Array {
 	const bytes = new Uint8Array(sizeBytes);
 	// A nop can only be where an instruction can: bytes in front of that are zero, and without C also a half word.
 	let at = sizeBytes % (mayCompress ? 2 : 4);
@@ -137,7 +139,7 @@ const align =
 			throw new StatementError(`alignment ${bytes} is not a power of two`);
 		}
 		context.requireAlignment(bytes);
-		const mayCompress = context.compress;
+		const {compress, inCode} = context;
 		const sizeOf = (env: Environment): number => {
 			const needed = Number(BigInt.asUintN(64, -env.here) % BigInt(bytes));
 			const most = operands.most?.(env);
@@ -148,9 +150,9 @@ const align =
 			emit: (env) => {
 				const size = sizeOf(env);
 				const filler = operands.fill?.(env);
-				return filler === undefined
-					? padding(size, mayCompress)
-					: new Uint8Array(size).fill(Number(BigInt.asUintN(8, filler)));
+				return filler === undefined && inCode
+					? nops(size, compress)
+					: new Uint8Array(size).fill(Number(BigInt.asUintN(8, filler ?? 0n)));
 			},
 		});
 	};

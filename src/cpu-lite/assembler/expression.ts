@@ -1,7 +1,7 @@
 /**
  * Expressions of addresses and numbers, parsed to closures and evaluated in every layout pass. 64-bit values are
  * BigInt. Operators bind as in the GNU assembler, which is not as in C: * / % << >> first, then | & ^ (and binary !,
- * or-not), then + - and comparisons (which yield -1 for true), then && and ||.
+ * or-not), then + -, then comparisons (which yield -1 for true), then && and || (which yield 1).
  */
 import {registerNumber} from '../isa/operands.js';
 import {StatementError} from './errors.js';
@@ -56,8 +56,6 @@ const LEVELS: readonly Readonly<Record<string, Binary>>[] = [
 	{'||': (a, b) => (a !== 0n || b !== 0n ? 1n : 0n)},
 	{'&&': (a, b) => (a !== 0n && b !== 0n ? 1n : 0n)},
 	{
-		'+': (a, b) => a + b,
-		'-': (a, b) => a - b,
 		'==': (a, b) => truth(a === b),
 		'!=': (a, b) => truth(a !== b),
 		'<>': (a, b) => truth(a !== b),
@@ -66,6 +64,7 @@ const LEVELS: readonly Readonly<Record<string, Binary>>[] = [
 		'<=': (a, b) => truth(a <= b),
 		'>=': (a, b) => truth(a >= b),
 	},
+	{'+': (a, b) => a + b, '-': (a, b) => a - b},
 	{'|': (a, b) => a | b, '&': (a, b) => a & b, '^': (a, b) => a ^ b, '!': (a, b) => a | ~b},
 	{
 		'*': (a, b) => a * b,

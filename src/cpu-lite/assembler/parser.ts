@@ -210,6 +210,10 @@ export class Parser implements DirectiveContext {
 		this.compress = compress;
 	}
 
+	get inCode(): boolean {
+		return /^\.text(\.|$)/.test(this.#section.name);
+	}
+
 	#findSection(name: string, noBits: boolean): Section {
 		let section = this.sections.get(name);
 		if (section === undefined) {

@@ -101,7 +101,7 @@ export const PSEUDO_INSTRUCTIONS: readonly Pseudo[] = [
 	pseudo('jalr', 'rd, rs1, imm', 'jalr rd, imm(rs1)'),
 	pseudo('ret', '', 'jalr zero, 0(ra)'),
 	pseudo('call', 'symbol', 'auipc ra, hi', 'jalr ra, lo(ra)'),
-	pseudo('call', 'rd, symbol', 'auipc rd, hi', 'jalr rd, lo(rd)'),
+	pseudo('call', 'rd, symbol', 'auipc t1, hi', 'jalr rd, lo(t1)'),
 	pseudo('tail', 'symbol', 'auipc t1, hi', 'jalr zero, lo(t1)'),
 	pseudo('jump', 'symbol, rd', 'auipc rd, hi', 'jalr zero, lo(rd)'),
 
