@@ -35,8 +35,16 @@ function importRule({forbidden, only = {}}) {
 		message: 'imports run downwards only',
 	}));
 	for (const [folder, names] of Object.entries(only)) {
+		// As in .gitignore, a file comes back only if its folder does; the folder's other files then go again.
+		const inner = names
+			.filter((name) => name.includes('/'))
+			.map((name) => `**/${folder}/${name.split('/')[0]}`);
 		patterns.push({
-			group: [`**/${folder}/**`, ...names.map((name) => `!**/${folder}/${name}`)],
+			group: [
+				`**/${folder}/**`,
+				...inner.flatMap((path) => [`!${path}`, `${path}/**`]),
+				...names.map((name) => `!**/${folder}/${name}`),
+			],
 			message: `the guest may take only ${names.join(', ')} from ${folder}`,
 		});
 	}

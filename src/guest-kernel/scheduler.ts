@@ -8,6 +8,8 @@ import {TimerList} from './timer.js';
 
 /** How long a thread keeps the hart while others are ready: one tick at HZ=250. */
 const SLICE_NS = 4_000_000;
+/** How long it keeps the hart at least, once it has it, before a woken thread takes it away. */
+const WAKEUP_GRANULARITY_NS = 1_000_000;
 /** `pauseWhen` is asked once per so many steps. */
 const STEPS_PER_PAUSE_CHECK = 64;
 
@@ -58,6 +60,7 @@ export class Scheduler {
 	#waiting: Task[] = [];
 	#current: Task | undefined;
 	#sliceStartNs = 0;
+	#lastWasWoken = false;
 	#halted = false;
 	#externalInterrupt: () => void = () => {};
 	/** Counts for /proc/stat-like reading. */
@@ -165,15 +168,19 @@ export class Scheduler {
 			if (this.#woken.length === 0 && this.#ready.length === 0) {
 				return current;
 			}
-			if (this.#hart.nowNs() - this.#sliceStartNs >= SLICE_NS) {
+			const ranNs = this.#hart.nowNs() - this.#sliceStartNs;
+			if (ranNs >= SLICE_NS) {
 				this.#ready.push(current);
-			} else if (this.#woken.length > 0) {
+			} else if (this.#woken.length > 0 && ranNs >= WAKEUP_GRANULARITY_NS) {
 				this.#ready.unshift(current);
 			} else {
 				return current;
 			}
 		}
-		this.#current = this.#woken.shift() ?? this.#ready.shift();
+		// Woken threads first, but never two in a row while another waits for its turn.
+		const wokenFirst = this.#woken.length > 0 && (this.#ready.length === 0 || !this.#lastWasWoken);
+		this.#lastWasWoken = wokenFirst;
+		this.#current = wokenFirst ? this.#woken.shift() : this.#ready.shift();
 		if (this.#current !== undefined) {
 			this.#sliceStartNs = this.#hart.nowNs();
 			this.stats.switches++;

@@ -79,6 +79,31 @@ test('a thread that ends within its slice is never interrupted by another ready 
 	t.is(log.join(''), 'aabb');
 });
 
+test('work that is always ready again does not starve a busy thread', (t) => {
+	const {scheduler, hart} = benchMachine();
+	const queue = new SchedulerWorkQueue(scheduler);
+	let storms = 0;
+	const storm = queue.delayedWork('storm', function* () {
+		storms++;
+		hart.execute(1000);
+		storm.queue(0);
+		yield point('again');
+	});
+	storm.queue(0);
+	const main = scheduler.spawn(
+		'main',
+		(function* (): KernelThread {
+			for (let at = 0; at < 1000; at++) {
+				hart.execute(10_000);
+				yield point('loop');
+			}
+		})(),
+	);
+	t.is(scheduler.run({main, untilNs: NS_PER_S}), 'finished');
+	t.true(storms >= 5);
+	t.true(hart.nowNs() < 40 * NS_PER_MS, 'the thread had about half of the time');
+});
+
 test('run stops at the virtual time asked for, inside idle time too, and goes on from there', (t) => {
 	const {scheduler, hart} = benchMachine();
 	let done = false;
