@@ -2,7 +2,7 @@
 # says of its memory, powers off. Integer instructions and raw system calls only, so that it runs on rv64imac.
 #
 # Kernel command line: vmsim.wait=S seconds to wait before touching and again after freeing (default 5),
-# vmsim.touch=N MiB to touch (default 0: none). A flat image for INIT_BASE, INIT_BSS_SIZE zero bytes behind it.
+# vmsim.touch=N MiB to touch (default 0: none).
 
 .include "linux-init/system-calls.S"
 
@@ -336,6 +336,7 @@ text_newline:
 	.asciz "\n"
 text_empty:
 	.asciz ""
-	.balign 8
-# The zero bytes behind the image.
+
+	.bss
 buffer:
+	.skip BUFFER_SIZE

@@ -7,6 +7,9 @@ export const PROJECT_ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 export const LINUX_CACHE = `${PROJECT_ROOT}.cache/linux/`;
 export const IMAGE_PATH = `${LINUX_CACHE}Image`;
 export const PACKAGE_PATH = `${LINUX_CACHE}package.txt`;
+/** What the build assembled. */
+export const FIRMWARE_PATH = `${PROJECT_ROOT}dist/firmware/sbi.bin`;
+export const INIT_PATH = `${PROJECT_ROOT}dist/firmware/linux-init.elf`;
 export const INITRAMFS_PATH = `${LINUX_CACHE}initramfs.cpio`;
 /** In the order in which init loads them. */
 export const MODULES = ['virtio_mmio.ko', 'virtio_balloon.ko'];
