@@ -13,11 +13,12 @@ export const MM_PAGE_PCPU_DRAIN = 5;
 /** `tracing_mark_write`: text, in `FtraceBatch.markers`. */
 export const MARKER = 6;
 
-/** Events in one batch, as columns. Only [0, count) is valid; the arrays are used again for the next batch. */
+/** Events in one batch, as columns. Only [0, count) is valid. */
 export interface FtraceBatch {
 	count: number;
 	/** Number of the batch's first event in the trace, from 0. */
 	firstEvent: number;
+	/** MM_PAGE_... or MARKER. */
 	kind: Uint8Array;
 	/** Microseconds, as the trace prints them. */
 	timeUs: Float64Array;
@@ -53,10 +54,10 @@ const LOWER_O = 0x6f;
 const LOWER_P = 0x70;
 const LOWER_X = 0x78;
 
-function newBatch(): FtraceBatch {
+function newBatch(firstEvent: number): FtraceBatch {
 	return {
 		count: 0,
-		firstEvent: 0,
+		firstEvent,
 		kind: new Uint8Array(BATCH_EVENTS),
 		timeUs: new Float64Array(BATCH_EVENTS),
 		pfn: new Uint32Array(BATCH_EVENTS),
@@ -71,7 +72,7 @@ function newBatch(): FtraceBatch {
 /** Parses chunks of ftrace text and hands out full batches. Throws UsageError with the line number. */
 export class FtraceParser {
 	readonly #name: string;
-	readonly #batch = newBatch();
+	#batch = newBatch(0);
 	#carry: Buffer = Buffer.alloc(0);
 	#line = 0;
 	#events = 0;
@@ -128,10 +129,8 @@ export class FtraceParser {
 
 	#flush(onBatch: (batch: FtraceBatch) => void): void {
 		const batch = this.#batch;
+		this.#batch = newBatch(batch.firstEvent + batch.count);
 		onBatch(batch);
-		batch.firstEvent += batch.count;
-		batch.count = 0;
-		batch.markers.clear();
 	}
 
 	/** `TASK-PID [CPU] FLAGS SECONDS.MICROS: EVENT: key=value ...`; other lines are passed over. */
