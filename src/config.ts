@@ -2,11 +2,12 @@
  * What a machine is made of, as plain values: a library user writes it, the command line fills it in, and
  * `--print-config` prints it. Sizes in bytes, times in virtual nanoseconds.
  */
+import type {ReclaimKind} from './host/reclaim.js';
 import {GiB} from './units.js';
+import type {BalloonFeatureOptions} from './virtio/balloon/features.js';
+import type {QueueNumbering} from './virtio/balloon/spec.js';
 
-export type ReclaimChoice = 'auto' | 'koffi' | 'ffi' | 'none';
 export type PcpModel = '6.1' | '6.12' | 'off';
-export type QueueNumbering = 'consecutive' | 'specification';
 
 export interface HostConfig {
 	/** Frames that the host may hand out; null for no limit. */
@@ -14,22 +15,14 @@ export interface HostConfig {
 	/** The host's transparent huge pages. */
 	hugePages: 'always' | 'never';
 	/** How freed frames go back to the operating system. */
-	reclaim: ReclaimChoice;
+	reclaim: ReclaimKind;
 }
 
-/** The device: what it offers, in QEMU's and cloud-hypervisor's words. */
 export interface BalloonConfig {
 	/** Target that the host sets at start. */
 	sizeBytes: number;
-	freePageReporting: boolean;
-	freePageHinting: boolean;
-	deflateOnOom: boolean;
-	statistics: boolean;
-	pagePoison: boolean;
-	mustTellHost: boolean;
-	eventIdx: boolean;
-	indirectDesc: boolean;
-	ringReset: boolean;
+	/** What the device offers. */
+	features: Required<BalloonFeatureOptions>;
 	queueNumbering: QueueNumbering;
 	/** From a notification to the device's work on it. */
 	latencyNs: number;
@@ -75,15 +68,18 @@ export const DEFAULT_MACHINE: MachineConfig = {
 	host: {memBytes: null, hugePages: 'always', reclaim: 'auto'},
 	balloon: {
 		sizeBytes: 0,
-		freePageReporting: true,
-		freePageHinting: false,
-		deflateOnOom: false,
-		statistics: true,
-		pagePoison: true,
-		mustTellHost: false,
-		eventIdx: true,
-		indirectDesc: true,
-		ringReset: true,
+		features: {
+			mustTellHost: false,
+			statsVq: true,
+			deflateOnOom: false,
+			freePageHint: false,
+			pagePoison: true,
+			pageReporting: true,
+			indirectDesc: true,
+			eventIdx: true,
+			ringReset: true,
+			inOrder: false,
+		},
 		queueNumbering: 'consecutive',
 		latencyNs: 10_000,
 	},

@@ -5,10 +5,10 @@
  */
 import {readFileSync} from 'node:fs';
 import type {Options} from 'yargs';
-import {DEFAULT_MACHINE, type BalloonConfig, type MachineConfig, type WorkloadConfig} from '../config.js';
+import {DEFAULT_MACHINE, type MachineConfig, type WorkloadConfig} from '../config.js';
 import {UsageError} from '../errors.js';
 import {GiB, KiB, MiB, NS_PER_S, TiB} from '../units.js';
-import {readFeatures} from './features-option.js';
+import {BALLOON_KEYS, readFeatures} from './features-option.js';
 import {readReporting} from './reporting-option.js';
 import {readChoice, readDuration, readInteger, readKeyed, readSize, readSwitch} from './values.js';
 import {readWorkload} from './workload-option.js';
@@ -57,24 +57,18 @@ const WORKLOAD = 'The workload';
 const OUTPUT = 'Output';
 
 function readBalloon(plan: RunPlan, flag: string, text: string): void {
-	Object.assign(
-		plan.machine.balloon,
-		readKeyed<BalloonConfig>(flag, text, {
-			sizeBytes: (label, value) =>
-				readSize(label, value, {min: 0, max: plan.machine.guestMemBytes, multiple: 4 * KiB}),
-			freePageReporting: readSwitch,
-			freePageHinting: readSwitch,
-			deflateOnOom: readSwitch,
-			statistics: readSwitch,
-			pagePoison: readSwitch,
-			mustTellHost: readSwitch,
-			eventIdx: readSwitch,
-			indirectDesc: readSwitch,
-			ringReset: readSwitch,
-			queueNumbering: (label, value) => readChoice(label, value, ['consecutive', 'specification'] as const),
-			latencyNs: (label, value) => readDuration(label, value, 0, NS_PER_S),
-		}),
-	);
+	const {balloon, guestMemBytes} = plan.machine;
+	const switches = Object.fromEntries(Object.keys(BALLOON_KEYS).map((key) => [key, readSwitch]));
+	const given = readKeyed<Record<string, number | boolean | string>>(flag, text, {
+		sizeBytes: (label, value) => readSize(label, value, {min: 0, max: guestMemBytes, multiple: 4 * KiB}),
+		...switches,
+		queueNumbering: (label, value) => readChoice(label, value, ['consecutive', 'specification'] as const),
+		latencyNs: (label, value) => readDuration(label, value, 0, NS_PER_S),
+	});
+	for (const [key, value] of Object.entries(given)) {
+		const feature = BALLOON_KEYS[key];
+		Object.assign(feature === undefined ? balloon : balloon.features, {[feature ?? key]: value});
+	}
 }
 
 export const FLAGS: Readonly<Record<string, Flag>> = {
@@ -130,7 +124,7 @@ export const FLAGS: Readonly<Record<string, Flag>> = {
 		describe: 'Feature bits to offer or not: +hint,-poison',
 		default: '',
 		apply: (plan, flag, text) => {
-			Object.assign(plan.machine.balloon, readFeatures(flag, text));
+			Object.assign(plan.machine.balloon.features, readFeatures(flag, text));
 		},
 	},
 	reporting: {
