@@ -1,48 +1,31 @@
 /**
- * One guest's memory: the second stage of its address translation. A u32 frame number per guest page, 0 = nothing
- * there. Reading a page without a frame gives zeros and costs none; the first write takes a zeroed frame and is a host
- * fault; discarding a page gives its frame back.
+ * One guest's memory as its devices and the host use it: accesses of every width, through the second stage to the
+ * frames. Reading a page without a frame gives zeros and costs none; the first write takes a zeroed frame; discarding a
+ * page gives its frame back.
  *
  * `page` in this file is an index from the start of the guest's RAM: (address - base) / 4096.
  */
 import {formatGpa} from '../address.js';
 import {VmsimError} from '../errors.js';
 import {NO_TRACE, type Trace} from '../events.js';
-import {HUGE_PAGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE_PAGE} from '../units.js';
+import {HUGE_PAGE_SIZE, PAGE_SIZE} from '../units.js';
 import {frameOffset, type HostMemory} from './frames.js';
-import {HugePages, type HugePageMode} from './huge-pages.js';
+import type {HugePageMode} from './huge-pages.js';
 import type {DiscardResult, GuestRam} from './ram.js';
+import {SecondStage, type GuestMemoryCounters, type UnmapListener} from './second-stage.js';
+
+export type {GuestMemoryCounters} from './second-stage.js';
 
 export interface GuestMemoryOptions {
 	/** Guest-physical address of the first byte: a multiple of 2 MiB. */
 	base: number;
-	/** A multiple of 4096, at most 64 GiB and more if you wait: the map takes 5 bytes per page, lazily. */
+	/** A multiple of 4096, at most 64 GiB and more if you wait: the map takes 6 bytes per page, lazily. */
 	sizeBytes: number;
 	host: HostMemory;
 	/** Model of the host's transparent huge pages; `never` by default. */
 	hugePages?: HugePageMode;
 	trace?: Trace;
 }
-
-/** What happened to this guest's pages on the host. All are counts since the start except the two `backed`. */
-export interface GuestMemoryCounters {
-	backedPages: number;
-	backedPeakPages: number;
-	/** Writes that found no frame; a huge page counts one. */
-	faults: number;
-	/** Those of them where the page written had been discarded before. */
-	refaults: number;
-	hugeFaults: number;
-	/** Pages that came back after a discard, by whatever fault. */
-	refaultedPages: number;
-	/** Pages that had a frame and lost it. */
-	discardedPages: number;
-	hugePagesSplit: number;
-}
-
-/** Bits of #state. */
-const WATCHED = 1;
-const DISCARDED = 2;
 
 const PAGE_WORDS_SHIFT = 10;
 /** A product with it is exact, as the quotient is, and cheaper. */
@@ -60,25 +43,14 @@ export class GuestMemory implements GuestRam {
 	readonly host: HostMemory;
 	/** The second-stage map itself, for a CPU engine: frame number by page. Read it; only this class writes it. */
 	readonly frameMap: Uint32Array;
-	readonly #state: Uint8Array;
-	readonly #huge: HugePages;
-	readonly #firstOwner: number;
-	/** Where the frames of a 2 MiB range were placed last: a chunk of the host, 0 = nowhere yet. */
-	readonly #chunks: Uint32Array;
+	readonly #stage: SecondStage;
+	/** 1 for a page whose writes are reported. */
+	readonly #watched: Uint8Array;
 	readonly #u8: Uint8Array[];
 	readonly #u32: Uint32Array[];
 	/** #u32[0], once it is there. */
 	#bank0: Uint32Array;
-	readonly #trace: Trace;
-	#unmapListeners: ((firstPage: number, pages: number) => void)[] = [];
 	#watchListeners: ((page: number) => void)[] = [];
-	#backedPages = 0;
-	#backedPeakPages = 0;
-	#faults = 0;
-	#refaults = 0;
-	#hugeFaults = 0;
-	#refaultedPages = 0;
-	#discardedPages = 0;
 
 	/** Throws VmsimError HOST_OPTION for a base or size that is not aligned. */
 	constructor({base, sizeBytes, host, hugePages = 'never', trace = NO_TRACE}: GuestMemoryOptions) {
@@ -92,38 +64,26 @@ export class GuestMemory implements GuestRam {
 		this.sizeBytes = sizeBytes;
 		this.host = host;
 		this.pages = sizeBytes / PAGE_SIZE;
-		this.frameMap = new Uint32Array(this.pages);
-		this.#state = new Uint8Array(this.pages);
-		this.#huge = new HugePages(this.pages, hugePages);
-		this.#firstOwner = host.registerOwners(this.#huge.ranges);
-		this.#chunks = new Uint32Array(this.#huge.ranges);
+		this.#stage = new SecondStage({pages: this.pages, firstPfn: base / PAGE_SIZE, host, hugePages, trace});
+		this.frameMap = this.#stage.frameMap;
+		this.#watched = new Uint8Array(this.pages);
 		this.#u8 = host.u8;
 		this.#u32 = host.u32;
 		this.#bank0 = host.u32[0] ?? new Uint32Array(0);
-		this.#trace = trace;
 	}
 
 	get counters(): GuestMemoryCounters {
-		return {
-			backedPages: this.#backedPages,
-			backedPeakPages: this.#backedPeakPages,
-			faults: this.#faults,
-			refaults: this.#refaults,
-			hugeFaults: this.#hugeFaults,
-			refaultedPages: this.#refaultedPages,
-			discardedPages: this.#discardedPages,
-			hugePagesSplit: this.#huge.splits,
-		};
+		return this.#stage.counters;
 	}
 
 	/** Bytes with a frame now. */
 	get backedBytes(): number {
-		return this.#backedPages * PAGE_SIZE;
+		return this.#stage.backedPages * PAGE_SIZE;
 	}
 
 	/** True if the page is part of a huge page of the host. */
 	isHuge(page: number): boolean {
-		return this.#huge.isHuge(page >>> 9);
+		return this.#stage.isHuge(page);
 	}
 
 	contains(address: number, length: number): boolean {
@@ -207,7 +167,7 @@ export class GuestMemory implements GuestRam {
 		const frame = this.frameMap[page]! || this.#fault(page);
 		const words = frame <= FRAME_MASK ? this.#bank0 : this.#u32[frame >>> BANK_SHIFT]!;
 		words[wordIndex(frame, offset & OFFSET_MASK)] = value;
-		if ((this.#state[page]! & WATCHED) !== 0) {
+		if (this.#watched[page] === 1) {
 			this.#written(page);
 		}
 	}
@@ -252,7 +212,7 @@ export class GuestMemory implements GuestRam {
 			const size = Math.min(length - done, PAGE_SIZE - start);
 			const frame = this.frameForWrite(page);
 			this.#u8[frame >>> BANK_SHIFT]!.set(bytes.subarray(done, done + size), frameOffset(frame) + start);
-			if ((this.#state[page]! & WATCHED) !== 0) {
+			if (this.#watched[page] === 1) {
 				this.#written(page);
 			}
 			done += size;
@@ -274,7 +234,7 @@ export class GuestMemory implements GuestRam {
 			const frame = this.frameForWrite(page);
 			const at = ((frame & FRAME_MASK) << PAGE_WORDS_SHIFT) + start / 4;
 			this.#u32[frame >>> BANK_SHIFT]!.fill(word, at, at + size / 4);
-			if ((this.#state[page]! & WATCHED) !== 0) {
+			if (this.#watched[page] === 1) {
 				this.#written(page);
 			}
 			done += size;
@@ -292,11 +252,8 @@ export class GuestMemory implements GuestRam {
 	}
 
 	/** Calls the listener with each range of pages that lost frames, before the frames are used again. Returns its end. */
-	onUnmap(listener: (firstPage: number, pages: number) => void): () => void {
-		this.#unmapListeners.push(listener);
-		return () => {
-			this.#unmapListeners = this.#unmapListeners.filter((other) => other !== listener);
-		};
+	onUnmap(listener: UnmapListener): () => void {
+		return this.#stage.onUnmap(listener);
 	}
 
 	/**
@@ -304,11 +261,11 @@ export class GuestMemory implements GuestRam {
 	 * engine that stores through `frameMap` is not seen.
 	 */
 	watch(page: number): void {
-		this.#state[page]! |= WATCHED;
+		this.#watched[page] = 1;
 	}
 
 	unwatch(page: number): void {
-		this.#state[page]! &= ~WATCHED;
+		this.#watched[page] = 0;
 	}
 
 	/** Calls the listener after a watched page was written; it stays watched. Returns the listener's end. */
@@ -332,10 +289,8 @@ export class GuestMemory implements GuestRam {
 		if (first === end) {
 			return {freedBytes: 0, hugePagesSplit: 0};
 		}
-		const hugePagesSplit = this.#huge.drop(first, end);
-		const freed = this.#unmap(first, end);
-		this.#discardedPages += freed;
-		return {freedBytes: freed * PAGE_SIZE, hugePagesSplit};
+		const {freedPages, hugePagesSplit} = this.#stage.discard(first, end);
+		return {freedBytes: freedPages * PAGE_SIZE, hugePagesSplit};
 	}
 
 	flushDiscards(): void {
@@ -344,8 +299,7 @@ export class GuestMemory implements GuestRam {
 
 	/** The guest is gone: all of its frames go back. Counts nothing as discarded. */
 	close(): void {
-		this.#huge.drop(0, this.pages);
-		this.#unmap(0, this.pages);
+		this.#stage.release();
 		this.host.flush();
 	}
 
@@ -386,7 +340,7 @@ export class GuestMemory implements GuestRam {
 		const words = frame <= FRAME_MASK ? this.#bank0 : this.#u32[frame >>> BANK_SHIFT]!;
 		const at = wordIndex(frame, offset & OFFSET_MASK);
 		words[at] = (words[at]! & ~mask) | (bits & mask);
-		if ((this.#state[page]! & WATCHED) !== 0) {
+		if (this.#watched[page] === 1) {
 			this.#written(page);
 		}
 	}
@@ -401,6 +355,12 @@ export class GuestMemory implements GuestRam {
 		for (const listener of this.#watchListeners) {
 			listener(page);
 		}
+	}
+
+	#fault(page: number): number {
+		const frame = this.#stage.fault(page);
+		this.#bank0 = this.#u32[0]!;
+		return frame;
 	}
 
 	/** Pages from `page` on, covering at most `bytes`, whose frames are neighbours (or that have none). */
@@ -419,105 +379,6 @@ export class GuestMemory implements GuestRam {
 			next++;
 		}
 		return next - page;
-	}
-
-	/** The first write into a page without a frame. */
-	#fault(page: number): number {
-		const range = page >>> 9;
-		const refault = (this.#state[page]! & DISCARDED) !== 0;
-		let frame = 0;
-		const hugeFrame = this.#huge.wants(range) ? this.host.takeHuge(this.#firstOwner + range) : 0;
-		if (hugeFrame !== 0) {
-			this.#mapHuge(range, hugeFrame);
-			frame = this.frameMap[page]!;
-		} else {
-			frame = this.host.take(
-				this.#firstOwner + range,
-				this.#chunks[range]!,
-				page & (PAGES_PER_HUGE_PAGE - 1),
-			);
-			this.#chunks[range] = frame >>> 9;
-			this.#huge.backed[range]!++;
-			this.#map(page, frame);
-			this.#backedPages++;
-		}
-		this.#bank0 = this.#u32[0]!;
-		this.#faults++;
-		if (refault) {
-			this.#refaults++;
-		}
-		if (this.#backedPages > this.#backedPeakPages) {
-			this.#backedPeakPages = this.#backedPages;
-		}
-		if (this.#trace.pages) {
-			const pfn = this.base / PAGE_SIZE + page;
-			this.#trace.emit({type: 'host-fault', pfn, refault, huge: hugeFrame !== 0});
-		}
-		return frame;
-	}
-
-	#mapHuge(range: number, firstFrame: number): void {
-		const first = range * PAGES_PER_HUGE_PAGE;
-		for (let i = 0; i < PAGES_PER_HUGE_PAGE; i++) {
-			this.#map(first + i, firstFrame + i);
-		}
-		this.#chunks[range] = firstFrame >>> 9;
-		this.#huge.install(range);
-		this.#hugeFaults++;
-		this.#backedPages += PAGES_PER_HUGE_PAGE;
-	}
-
-	#map(page: number, frame: number): void {
-		this.frameMap[page] = frame;
-		if ((this.#state[page]! & DISCARDED) !== 0) {
-			this.#state[page]! &= ~DISCARDED;
-			this.#refaultedPages++;
-		}
-	}
-
-	/** Takes the frames of pages [first, end) away and returns how many there were. */
-	#unmap(first: number, end: number): number {
-		const map = this.frameMap;
-		const state = this.#state;
-		const backed = this.#huge.backed;
-		let freed = 0;
-		let runFirst = 0;
-		let runLength = 0;
-		for (let page = first; page < end;) {
-			const range = page >>> 9;
-			const stop = Math.min(end, (range + 1) * PAGES_PER_HUGE_PAGE);
-			if (backed[range] === 0) {
-				page = stop;
-				continue;
-			}
-			const before = freed;
-			for (; page < stop; page++) {
-				const frame = map[page]!;
-				if (frame === 0) {
-					continue;
-				}
-				map[page] = 0;
-				state[page]! |= DISCARDED;
-				freed++;
-				if (frame !== runFirst + runLength) {
-					if (runLength > 0) {
-						this.host.give(runFirst, runLength);
-					}
-					runFirst = frame;
-					runLength = 0;
-				}
-				runLength++;
-			}
-			backed[range]! -= freed - before;
-		}
-		if (freed > 0) {
-			this.host.give(runFirst, runLength);
-			this.#backedPages -= freed;
-			for (const listener of this.#unmapListeners) {
-				listener(first, end - first);
-			}
-		}
-		return freed;
 	}
 }
 
