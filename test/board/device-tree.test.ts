@@ -1,4 +1,7 @@
-import {execFileSync, spawnSync} from 'node:child_process';
+import {execFileSync, spawn, spawnSync} from 'node:child_process';
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import {buildDeviceTree, deviceTree} from '../../src/board/device-tree.js';
@@ -212,4 +215,34 @@ testDtc('dtc reads our bytes without a warning, and its bytes read the same to u
 	const back = execFileSync('dtc', ['-I', 'dts', '-O', 'dtb', '-q', '-'], {input: source});
 	t.deepEqual(asWritten(parseFdt(back).root), deviceTree(options));
 	t.deepEqual(parseFdt(back).reservations, parseFdt(bytes).reservations);
+});
+
+const hasQemu = spawnSync('qemu-system-riscv64', ['--version']).status === 0;
+const testQemu = hasQemu
+	? test
+	: (title: string, _run: unknown): void =>
+			test.skip(`${title} -- SKIPPED: no qemu-system-riscv64; install qemu-system-misc and opensbi`, () => {});
+
+testQemu('foreign firmware (OpenSBI in QEMU) finds every part of the board in our tree', async (t) => {
+	const folder = mkdtempSync(path.join(tmpdir(), 'vmsim-fdt-'));
+	t.teardown(() => rmSync(folder, {recursive: true}));
+	const file = path.join(folder, 'board.dtb');
+	writeFileSync(file, buildDeviceTree({ramBytes: 256 * MiB, bootargs: 'console=ttyS0'}));
+	const child = spawn('qemu-system-riscv64', ['-M', 'virt', '-m', '256', '-nographic', '-dtb', file], {
+		stdio: ['ignore', 'pipe', 'ignore'],
+	});
+	const killer = setTimeout(() => child.kill(), 20_000);
+	let text = '';
+	for await (const chunk of child.stdout) {
+		text += String(chunk);
+		if (text.includes('Boot HART MEDELEG')) {
+			child.kill();
+		}
+	}
+	clearTimeout(killer);
+	t.regex(text, /Platform Name\s+: riscv-virtio,vmsim/);
+	t.regex(text, /Platform HART Count\s+: 1/);
+	t.regex(text, /Platform Timer Device\s+: aclint-mtimer @ 10000000Hz/);
+	t.regex(text, /Platform Console Device\s+: uart8250/);
+	t.regex(text, /Platform Shutdown Device\s+: sifive_test/);
 });
