@@ -10,7 +10,6 @@
  * went back to the operating system: the model's counters are the same with every HostReclaim.
  */
 import {assert, VmsimError} from '../errors.js';
-import {NO_TRACE, type Trace} from '../events.js';
 import {
 	formatSize,
 	GiB,
@@ -39,7 +38,6 @@ export interface HostMemoryOptions {
 	/** Freed memory that is kept back from the operating system for quick use. 16 MiB by default. */
 	cacheBytes?: number;
 	reclaim?: HostReclaim;
-	trace?: Trace;
 }
 
 /** Byte offset of a frame in its bank's memory. */
@@ -67,7 +65,6 @@ export class HostMemory {
 	readonly #bankBytes: number;
 	readonly #limitFrames: number;
 	readonly #releases: ReleaseQueue;
-	readonly #trace: Trace;
 	/** Chunks that became wholly free, last freed first out; stale entries are skipped. One entry per chunk. */
 	readonly #freeChunks: number[] = [];
 	#owners = 0;
@@ -89,7 +86,6 @@ export class HostMemory {
 		this.#limitFrames = Math.floor(limitBytes / PAGE_SIZE);
 		this.#bankBytes = bankBytes;
 		this.reclaim = options.reclaim ?? NO_RECLAIM;
-		this.#trace = options.trace ?? NO_TRACE;
 		this.#releases = new ReleaseQueue(this.#banks, this.reclaim, Math.floor(cacheBytes / PAGE_SIZE));
 	}
 
@@ -296,9 +292,6 @@ export class HostMemory {
 	}
 
 	#exhausted(cause?: unknown): never {
-		if (this.#trace.active) {
-			this.#trace.emit({type: 'host-limit', limitBytes: this.limitBytes});
-		}
 		throw new VmsimError(
 			'HOST_MEMORY_EXHAUSTED',
 			`the host has no frame left: ${formatSize(this.framesBacked * PAGE_SIZE)} backed` +

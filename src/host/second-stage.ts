@@ -125,11 +125,7 @@ export class SecondStage {
 			this.#mapHuge(range, hugeFrame);
 			frame = this.frameMap[page]!;
 		} else {
-			frame = this.#host.take(
-				this.#firstOwner + range,
-				this.#chunks[range]!,
-				page & (PAGES_PER_HUGE_PAGE - 1),
-			);
+			frame = this.#takeFrame(page, range);
 			this.#chunks[range] = frame >>> 9;
 			this.#huge.backed[range]!++;
 			this.#map(page, frame);
@@ -192,6 +188,19 @@ export class SecondStage {
 			}
 		}
 		return freed;
+	}
+
+	/** A single frame. Where the host has none, whoever watches this guest is told before it stops. */
+	#takeFrame(page: number, range: number): number {
+		try {
+			const slot = page & (PAGES_PER_HUGE_PAGE - 1);
+			return this.#host.take(this.#firstOwner + range, this.#chunks[range]!, slot);
+		} catch (error) {
+			if (this.#trace.active) {
+				this.#trace.emit({type: 'host-limit', limitBytes: this.#host.limitBytes});
+			}
+			throw error;
+		}
 	}
 
 	#mapHuge(range: number, firstFrame: number): void {

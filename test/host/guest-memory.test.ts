@@ -214,8 +214,8 @@ test('more memory than one bank: frame numbers carry the bank, contents stay apa
 test('the limit is reached, said, and survived', (t) => {
 	const events: VmEvent[] = [];
 	const trace = {active: true, pages: false, emit: (event: VmEvent) => events.push(event)};
-	const host = new HostMemory({limitBytes: 1 * MiB, trace});
-	const ram = new GuestMemory({base: BASE, sizeBytes: 8 * MiB, host});
+	const host = new HostMemory({limitBytes: 1 * MiB});
+	const ram = new GuestMemory({base: BASE, sizeBytes: 8 * MiB, host, trace});
 	for (let page = 0; page < 256; page++) {
 		ram.write32(BASE + page * 5 * PAGE_SIZE, page);
 	}
