@@ -11,7 +11,7 @@ import {NO_TRACE, type Trace} from '../events.js';
 import {HUGE_PAGE_SIZE, PAGE_SIZE} from '../units.js';
 import {frameOffset, type HostMemory} from './frames.js';
 import type {HugePageMode} from './huge-pages.js';
-import type {DiscardResult, GuestRam} from './ram.js';
+import type {DirectWords, DiscardResult, GuestRam} from './ram.js';
 import {SecondStage, type GuestMemoryCounters, type UnmapListener} from './second-stage.js';
 
 export type {GuestMemoryCounters} from './second-stage.js';
@@ -43,6 +43,8 @@ export class GuestMemory implements GuestRam {
 	readonly host: HostMemory;
 	/** The second-stage map itself, for a CPU engine: frame number by page. Read it; only this class writes it. */
 	readonly frameMap: Uint32Array;
+	/** Moves when pages lose their frames and when one is watched: see directWords. */
+	mapGeneration = 0;
 	readonly #stage: SecondStage;
 	/** 1 for a page whose writes are reported. */
 	readonly #watched: Uint8Array;
@@ -262,6 +264,7 @@ export class GuestMemory implements GuestRam {
 	 */
 	watch(page: number): void {
 		this.#watched[page] = 1;
+		this.mapGeneration++;
 	}
 
 	unwatch(page: number): void {
@@ -274,6 +277,21 @@ export class GuestMemory implements GuestRam {
 		return () => {
 			this.#watchListeners = this.#watchListeners.filter((other) => other !== listener);
 		};
+	}
+
+	directWords(address: number, sizeBytes: number): DirectWords | undefined {
+		const offset = this.#offset(address, sizeBytes);
+		const first = Math.floor(offset / PAGE_SIZE);
+		const end = Math.ceil((offset + sizeBytes) / PAGE_SIZE);
+		const frame = this.frameMap[first]!;
+		if (
+			frame === 0 ||
+			this.#run(first, (end - first) * PAGE_SIZE) < end - first ||
+			this.#watched.subarray(first, end).includes(1)
+		) {
+			return undefined;
+		}
+		return {words: this.#u32[frame >>> BANK_SHIFT]!, at: wordIndex(frame, offset & OFFSET_MASK)};
 	}
 
 	discard(base: number, sizeBytes: number): DiscardResult {
@@ -290,6 +308,9 @@ export class GuestMemory implements GuestRam {
 			return {freedBytes: 0, hugePagesSplit: 0};
 		}
 		const {freedPages, hugePagesSplit} = this.#stage.discard(first, end);
+		if (freedPages > 0) {
+			this.mapGeneration++;
+		}
 		return {freedBytes: freedPages * PAGE_SIZE, hugePagesSplit};
 	}
 
@@ -300,6 +321,7 @@ export class GuestMemory implements GuestRam {
 	/** The guest is gone: all of its frames go back. Counts nothing as discarded. */
 	close(): void {
 		this.#stage.release();
+		this.mapGeneration++;
 		this.host.flush();
 	}
 

@@ -11,6 +11,12 @@ export interface DiscardResult {
 	hugePagesSplit: number;
 }
 
+/** Where a range of guest memory lies on the host, in one piece: word i of the range is words[at + i]. */
+export interface DirectWords {
+	readonly words: Uint32Array;
+	readonly at: number;
+}
+
 /**
  * Guest-physical memory of one contiguous RAM region. Little-endian; addresses are guest-physical bytes.
  * An access outside [base, base + sizeBytes) throws VmsimError GPA_OUT_OF_RANGE: check with `contains` first where
@@ -41,4 +47,12 @@ export interface GuestRam {
 	discard(base: number, sizeBytes: number): DiscardResult;
 	/** Hands the frames freed by `discard` on to the operating system, neighbours joined into runs. */
 	flushDiscards(): void;
+
+	/**
+	 * For who reads and writes the same few pages again and again, as a device its rings: the words themselves, if all
+	 * pages of the 4-byte-aligned range have frames that are neighbours and nobody watches one for writes. They are the
+	 * guest's as long as `mapGeneration` stays what it was. A supplier that has neither is used by the calls above.
+	 */
+	directWords?(address: number, sizeBytes: number): DirectWords | undefined;
+	readonly mapGeneration?: number;
 }
