@@ -75,6 +75,12 @@ export const VIRTQ_AVAIL_ELEM_SIZE = 2;
 /** Bytes of used_event and of avail_event, which close the two rings. */
 const EVENT_SIZE = 2;
 
+// Sizes that the functions below use: V8 folds a module's own constants into the code, but not its exported ones.
+const AVAIL_HEADER_SIZE = VIRTQ_AVAIL.sizeBytes;
+const AVAIL_ELEM_SIZE = VIRTQ_AVAIL_ELEM_SIZE;
+const USED_HEADER_SIZE = VIRTQ_USED.sizeBytes;
+const USED_ELEM_SIZE = VIRTQ_USED_ELEM.sizeBytes;
+
 export function descTableSizeBytes(queueSize: number): number {
 	return VIRTQ_DESC.sizeBytes * queueSize;
 }
@@ -89,7 +95,7 @@ export function usedRingSizeBytes(queueSize: number): number {
 
 /** Offset of avail.ring[slot] in the available ring. */
 export function availElemOffset(slot: number): number {
-	return VIRTQ_AVAIL.sizeBytes + VIRTQ_AVAIL_ELEM_SIZE * slot;
+	return AVAIL_HEADER_SIZE + AVAIL_ELEM_SIZE * slot;
 }
 
 /** Offset of used_event in the available ring. */
@@ -99,7 +105,7 @@ export function usedEventOffset(queueSize: number): number {
 
 /** Offset of used.ring[slot] in the used ring. */
 export function usedElemOffset(slot: number): number {
-	return VIRTQ_USED.sizeBytes + VIRTQ_USED_ELEM.sizeBytes * slot;
+	return USED_HEADER_SIZE + USED_ELEM_SIZE * slot;
 }
 
 /** Offset of avail_event in the used ring. */

@@ -1,31 +1,21 @@
 /**
  * The device side of a split virtqueue, VIRTIO 1.4 2.7: takes chains from the available ring, returns them in the used
- * ring, and decides whether the driver wants to be told.
+ * ring, and decides whether the driver wants to be told. It never writes a descriptor (2.7.5.1). Once something is
+ * wrong the queue stands still until it is reset.
  *
- * The device keeps its own indices and never reads used.idx back: a driver that overwrites it is overruled at the next
- * completion. It writes the used ring only, never a descriptor (2.7.5.1) and never used.flags, which the driver
- * initialised to 0 (2.7.10.1). Once something is wrong the queue stands still until it is reset.
- *
- * Against QEMU 7.2: INDIRECT is followed only if it was negotiated and behind normal descriptors too; an available index
- * that jumps is a fault; the first completion with EVENT_IDX is judged like every other.
+ * Against QEMU 7.2: INDIRECT is followed only if it was negotiated, and behind normal descriptors too; an available
+ * index that jumps is a fault; the first completion with EVENT_IDX is judged like every other.
  */
 import {assert} from '../errors.js';
 import type {RingIndices, Trace} from '../events.js';
 import type {GuestRam} from '../host/ram.js';
+import {AvailRing} from './avail-ring.js';
 import {DescriptorChain} from './chain.js';
 import {recordChain} from './chain-record.js';
-import {
-	VIRTQ_AVAIL,
-	VIRTQ_USED,
-	VIRTQ_USED_ELEM,
-	availElemOffset,
-	availEventOffset,
-	usedElemOffset,
-	usedEventOffset,
-	virtqNeedEvent,
-} from './ring-layout.js';
+import {RingArea} from './ring-area.js';
+import {descTableSizeBytes, virtqNeedEvent} from './ring-layout.js';
 import {ringFault, type RingFault} from './ring-fault.js';
-import {VIRTQ_AVAIL_F_NO_INTERRUPT} from './spec.js';
+import {UsedRing} from './used-ring.js';
 
 /** Where the driver put the parts of a queue: the values of QueueSize, QueueDesc, QueueDriver and QueueDevice. */
 export interface QueueLayout {
@@ -41,6 +31,9 @@ export interface RingFeatures {
 	readonly eventIdx: boolean;
 	readonly indirectDesc: boolean;
 }
+
+/** What a handler returns for a chain that it keeps, to `pushUsed` its head later. */
+export const KEEP = -1;
 
 export interface SplitVirtqueueOptions {
 	readonly ram: GuestRam;
@@ -60,20 +53,20 @@ export class SplitVirtqueue {
 	readonly #ram: GuestRam;
 	readonly #trace: Trace;
 	readonly #slot: number;
-	#size = 0;
-	#desc = 0;
-	#avail = 0;
-	#used = 0;
-	#eventIdx = false;
 
-	// Our own book-keeping: free-running u16 indices.
-	#lastAvailIdx = 0;
-	#usedIdx = 0;
+	// What follows has its values from `enable` on.
+	#layout!: QueueLayout;
+	#eventIdx = false;
+	#desc!: RingArea;
+	#avail!: AvailRing;
+	#used!: UsedRing;
+	#chain!: DescriptorChain;
+	/** One byte per head: 1 while the device has its chain. */
+	#inFlight!: Uint8Array;
 	/** used.idx when the driver was last told, or last could have been. */
 	#signalledUsedIdx = 0;
-	/** One byte per head: 1 from pop to pushUsed. */
-	#inFlight = new Uint8Array(0);
-	#chain: DescriptorChain | undefined;
+	/** The RAM's mapGeneration when the rings were located. */
+	#mapGeneration: number | undefined;
 
 	constructor({ram, trace, slot, index}: SplitVirtqueueOptions) {
 		this.#ram = ram;
@@ -83,24 +76,25 @@ export class SplitVirtqueue {
 	}
 
 	/** Starts with fresh indices on rings that were checked to lie in RAM. */
-	enable({size, desc, driver, device}: QueueLayout, {eventIdx, indirectDesc}: RingFeatures): void {
-		this.#size = size;
-		this.#desc = desc;
-		this.#avail = driver;
-		this.#used = device;
+	enable(layout: QueueLayout, {eventIdx, indirectDesc}: RingFeatures): void {
+		const {size, desc, driver, device} = layout;
+		this.#layout = layout;
 		this.#eventIdx = eventIdx;
-		this.#lastAvailIdx = this.#usedIdx = this.#signalledUsedIdx = 0;
+		this.#desc = new RingArea(this.#ram, desc, descTableSizeBytes(size));
+		this.#avail = new AvailRing(this.#ram, driver, size);
+		this.#used = new UsedRing(this.#ram, device, size);
+		this.#chain = new DescriptorChain(this.#ram, this.#desc, size, indirectDesc);
 		this.#inFlight = new Uint8Array(size);
-		this.#chain = new DescriptorChain(this.#ram, desc, size, indirectDesc);
+		this.#signalledUsedIdx = 0;
+		this.#mapGeneration = this.#ram.mapGeneration;
 		this.fault = undefined;
 		this.ready = true;
 	}
 
-	/** Forgets the rings and all state of the queue. */
+	/** The device may no longer touch the rings, and forgets the chains that it has. */
 	disable(): void {
 		this.ready = false;
 		this.fault = undefined;
-		this.#chain = undefined;
 	}
 
 	/** Stops the queue for a fault that its user found in a chain. */
@@ -112,56 +106,63 @@ export class SplitVirtqueue {
 	}
 
 	/**
-	 * Hands every available chain to `handle`, which returns the bytes that it wrote into it (the used length), and pushes
-	 * it used. A chain leaves this loop used, or the queue leaves it at fault (`handle` called `fail`): there is no third
-	 * way. The chain object is good until `handle` returns.
+	 * Hands available chains, `most` of them at most, to `handle`, which returns the bytes that it wrote into the chain
+	 * (the used length), and pushes each used. A chain leaves this loop used, or kept by `handle` (KEEP), or the queue
+	 * leaves it at fault (`handle` called `fail`): there is no other way. The chain object is good until `handle` returns.
 	 */
-	drain(handle: (chain: DescriptorChain) => number): void {
-		// No more than the driver had offered at the start: rings that overlap must not keep the device busy for ever.
-		for (let left = this.#available(); left > 0; left--) {
-			const chain = this.#pop();
-			if (!chain) {
-				return;
-			}
-			const usedLength = handle(chain);
-			if (this.fault) {
-				return;
-			}
-			this.pushUsed(chain.head, usedLength);
+	drain(handle: (chain: DescriptorChain) => number, most = 0xffff): void {
+		if (!this.ready || this.fault !== undefined) {
+			return;
 		}
-		this.#askForNotification();
+		const ram = this.#ram;
+		const chain = this.#chain;
+		const avail = this.#avail;
+		const used = this.#used;
+		const inFlight = this.#inFlight;
+		const tracing = this.#trace.active;
+		// No more than the driver had offered at the start: rings that overlap must not keep the device busy for ever.
+		for (let left = Math.min(this.#available(), most); left > 0; left--) {
+			const head = avail.next();
+			const plain = inFlight[head] === 0 && chain.walkPlain(head);
+			const fault = plain ? undefined : this.#judge(head);
+			if (tracing) {
+				this.#emitAvail();
+			}
+			if (fault !== undefined) {
+				this.fail(fault);
+				return;
+			}
+			inFlight[head] = 1;
+			avail.advance();
+			const usedLength = handle(chain);
+			if (this.fault !== undefined) {
+				return;
+			}
+			if (usedLength !== KEEP) {
+				if (ram.mapGeneration !== this.#mapGeneration) {
+					this.#locateRings();
+				}
+				inFlight[head] = 0;
+				used.push(head, usedLength);
+				if (tracing) {
+					this.#emitUsed(head, usedLength);
+				}
+			}
+		}
+		if (this.#eventIdx && this.fault === undefined) {
+			// Ask for a notification at the very next entry.
+			used.writeAvailEvent(avail.lastAvailIdx);
+		}
 	}
 
-	/**
-	 * The next available chain, for a device that keeps it and calls `pushUsed` with its head later; undefined if there
-	 * is none or it is faulty. The chain object is good until the next call.
-	 */
-	take(): DescriptorChain | undefined {
-		const chain = this.#available() > 0 ? this.#pop() : undefined;
-		this.#askForNotification();
-		return chain;
-	}
-
-	/** Returns a chain to the driver, VIRTIO 1.4 2.7.8: the element first, the index after it (2.7.8.2). */
+	/** Returns a chain that was kept. */
 	pushUsed(head: number, usedLength: number): void {
 		assert(this.#inFlight[head] === 1, 'a chain is pushed used exactly once');
+		this.#locateRings();
 		this.#inFlight[head] = 0;
-		const ram = this.#ram;
-		const elem = this.#used + usedElemOffset(this.#usedIdx & (this.#size - 1));
-		ram.write32(elem + VIRTQ_USED_ELEM.fields.id.at, head);
-		ram.write32(elem + VIRTQ_USED_ELEM.fields.len.at, usedLength);
-		const ringIndex = this.#usedIdx;
-		this.#usedIdx = (ringIndex + 1) & 0xffff;
-		ram.write16(this.#used + VIRTQ_USED.fields.idx.at, this.#usedIdx);
+		this.#used.push(head, usedLength);
 		if (this.#trace.active) {
-			this.#trace.emit({
-				type: 'used',
-				device: this.#slot,
-				queue: this.index,
-				ringIndex,
-				head,
-				len: usedLength,
-			});
+			this.#emitUsed(head, usedLength);
 		}
 	}
 
@@ -171,90 +172,87 @@ export class SplitVirtqueue {
 	 */
 	takeNotification(): boolean | undefined {
 		const oldIdx = this.#signalledUsedIdx;
-		const newIdx = this.#usedIdx;
+		const newIdx = this.#used.usedIdx;
 		if (oldIdx === newIdx) {
 			return undefined;
 		}
 		this.#signalledUsedIdx = newIdx;
-		return this.#eventIdx
-			? virtqNeedEvent(this.#ram.read16(this.#avail + usedEventOffset(this.#size)), newIdx, oldIdx)
-			: !(this.#ram.read16(this.#avail + VIRTQ_AVAIL.fields.flags.at) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+		this.#locateRings();
+		return this.#eventIdx ? virtqNeedEvent(this.#avail.usedEvent, newIdx, oldIdx) : !this.#avail.noInterrupt;
 	}
 
 	/** Flags and indices as they lie in guest memory now, for events. */
 	indices(): RingIndices {
-		const ram = this.#ram;
+		this.#locateRings();
+		const avail = this.#avail;
+		const used = this.#used;
 		return {
-			availFlags: ram.read16(this.#avail + VIRTQ_AVAIL.fields.flags.at),
-			availIdx: ram.read16(this.#avail + VIRTQ_AVAIL.fields.idx.at),
-			usedEvent: ram.read16(this.#avail + usedEventOffset(this.#size)),
-			usedFlags: ram.read16(this.#used + VIRTQ_USED.fields.flags.at),
-			usedIdx: ram.read16(this.#used + VIRTQ_USED.fields.idx.at),
-			availEvent: ram.read16(this.#used + availEventOffset(this.#size)),
+			availFlags: avail.flags,
+			availIdx: avail.idx,
+			usedEvent: avail.usedEvent,
+			usedFlags: used.flagsInMemory,
+			usedIdx: used.idxInMemory,
+			availEvent: used.availEventInMemory,
 		};
 	}
 
-	/** Entries that the driver has offered and the device has not taken; 0 if the queue stands still. */
+	/** Entries that the driver has offered and the device has not taken. */
 	#available(): number {
-		if (!this.ready || this.fault) {
-			return 0;
+		this.#locateRings();
+		const {idx, lastAvailIdx} = this.#avail;
+		const waiting = (idx - lastAvailIdx) & 0xffff;
+		if (waiting <= this.#layout.size) {
+			return waiting;
 		}
-		const idx = this.#ram.read16(this.#avail + VIRTQ_AVAIL.fields.idx.at);
-		const waiting = (idx - this.#lastAvailIdx) & 0xffff;
-		if (waiting > this.#size) {
-			this.fail(
-				ringFault(
-					'VIRTQ_AVAIL_IDX_JUMP',
-					`avail.idx ${idx}, the device is at ${this.#lastAvailIdx}, the queue holds ${this.#size}`,
-				),
-			);
-			return 0;
-		}
-		return waiting;
+		const detail = `avail.idx ${idx}, the device is at ${lastAvailIdx}, the queue holds ${this.#layout.size}`;
+		this.fail(ringFault('VIRTQ_AVAIL_IDX_JUMP', detail));
+		return 0;
 	}
 
-	#pop(): DescriptorChain | undefined {
-		const chain = this.#chain!;
-		const ringIndex = this.#lastAvailIdx;
-		const head = this.#ram.read16(this.#avail + availElemOffset(ringIndex & (this.#size - 1)));
-		chain.begin(head);
-		let fault: RingFault | undefined;
-		if (head >= this.#size) {
-			fault = ringFault('VIRTQ_HEAD_OUT_OF_RANGE', `head ${head} in a table of ${this.#size}`);
-		} else if (this.#inFlight[head] === 1) {
-			fault = ringFault('VIRTQ_HEAD_IN_FLIGHT', `head ${head} was not returned yet`);
-		} else {
-			fault = chain.walk();
+	/** Reads a chain that is not plain, and says what is wrong with it if something is. */
+	#judge(head: number): RingFault | undefined {
+		this.#chain.clear(head);
+		if (head >= this.#layout.size) {
+			return ringFault('VIRTQ_HEAD_OUT_OF_RANGE', `head ${head} in a table of ${this.#layout.size}`);
 		}
-		if (this.#trace.active) {
-			this.#trace.emit({
-				type: 'avail',
-				device: this.#slot,
-				queue: this.index,
-				ringIndex,
-				head,
-				availIdx: this.#ram.read16(this.#avail + VIRTQ_AVAIL.fields.idx.at),
-				...recordChain(this.#ram, this.#desc, this.#size, head),
-				payload: (max) => {
-					const bytes = new Uint8Array(Math.min(max, chain.readableBytes));
-					chain.copyReadable(0, bytes);
-					return bytes;
-				},
-			});
+		if (this.#inFlight[head] !== 0) {
+			return ringFault('VIRTQ_HEAD_IN_FLIGHT', `head ${head} was not returned yet`);
 		}
-		if (fault) {
-			this.fail(fault);
-			return undefined;
-		}
-		this.#inFlight[head] = 1;
-		this.#lastAvailIdx = (ringIndex + 1) & 0xffff;
-		return chain;
+		return this.#chain.walk(head);
 	}
 
-	/** With EVENT_IDX, asks for a kick at the very next entry, VIRTIO 1.4 2.7.10.2. */
-	#askForNotification(): void {
-		if (this.#eventIdx && this.ready && !this.fault) {
-			this.#ram.write16(this.#used + availEventOffset(this.#size), this.#lastAvailIdx);
+	/** The entry that comes next in the available ring, and the chain behind it. */
+	#emitAvail(): void {
+		const chain = this.#chain;
+		this.#trace.emit({
+			type: 'avail',
+			device: this.#slot,
+			queue: this.index,
+			ringIndex: this.#avail.lastAvailIdx,
+			head: chain.head,
+			availIdx: this.#avail.idx,
+			...recordChain(this.#ram, this.#layout.desc, this.#layout.size, chain.head),
+			payload: (max) => {
+				const bytes = new Uint8Array(Math.min(max, chain.readableBytes));
+				chain.copyReadable(0, bytes);
+				return bytes;
+			},
+		});
+	}
+
+	/** The element that was written last. */
+	#emitUsed(head: number, len: number): void {
+		const ringIndex = (this.#used.usedIdx - 1) & 0xffff;
+		this.#trace.emit({type: 'used', device: this.#slot, queue: this.index, ringIndex, head, len});
+	}
+
+	/** Finds the rings again if the guest's memory lost a frame meanwhile. */
+	#locateRings(): void {
+		if (this.#mapGeneration !== this.#ram.mapGeneration) {
+			this.#mapGeneration = this.#ram.mapGeneration;
+			this.#desc.locate();
+			this.#avail.area.locate();
+			this.#used.area.locate();
 		}
 	}
 }

@@ -8,7 +8,7 @@
  */
 import type {DescriptorChain} from '../chain.js';
 import type {DeviceLink} from '../device.js';
-import type {SplitVirtqueue} from '../split-virtqueue.js';
+import {KEEP, type SplitVirtqueue} from '../split-virtqueue.js';
 import {countChain, newQueueCounters, type BalloonQueue} from './balloon-queue.js';
 import {VIRTIO_BALLOON_S, VIRTIO_BALLOON_STAT, VIRTIO_BALLOON_STAT_SIZE} from './spec.js';
 
@@ -27,8 +27,9 @@ export class StatsQueue implements BalloonQueue {
 	readonly #link: DeviceLink;
 	readonly #buffer = new Uint8Array(MAX_STATS * VIRTIO_BALLOON_STAT_SIZE);
 	readonly #view = new DataView(this.#buffer.buffer);
-	/** Head of the chain that is kept for the next question, and its queue. */
-	#token: {queue: SplitVirtqueue; head: number} | undefined;
+	#queue: SplitVirtqueue | undefined;
+	/** Head of the chain that is kept for the next question. */
+	#token: number | undefined;
 	#waiting: ((stats: BalloonStats) => void)[] = [];
 
 	constructor(link: DeviceLink) {
@@ -36,14 +37,8 @@ export class StatsQueue implements BalloonQueue {
 	}
 
 	process(queue: SplitVirtqueue): void {
-		const chain = queue.take();
-		if (!chain) {
-			return;
-		}
-		countChain(this.counters, chain);
-		this.#returnToken();
-		this.#token = {queue, head: chain.head};
-		this.#read(chain);
+		this.#queue = queue;
+		queue.drain(this.#handle, 1);
 	}
 
 	stopped(): void {
@@ -54,17 +49,26 @@ export class StatsQueue implements BalloonQueue {
 	/** Asks for fresh statistics; `onStats` is called once, with the driver's next buffer. */
 	request(onStats: (stats: BalloonStats) => void): void {
 		this.#waiting.push(onStats);
-		const queue = this.#token?.queue;
-		this.#returnToken();
-		if (queue) {
-			this.#link.completed(queue);
+		if (this.#token !== undefined) {
+			this.#returnToken();
+			this.#link.completed(this.#queue!);
 		}
 	}
 
+	readonly #handle = (chain: DescriptorChain): number => {
+		countChain(this.counters, chain);
+		this.#returnToken();
+		this.#token = chain.head;
+		this.#read(chain);
+		return KEEP;
+	};
+
 	#returnToken(): void {
-		const token = this.#token;
-		this.#token = undefined;
-		token?.queue.pushUsed(token.head, 0);
+		const head = this.#token;
+		if (head !== undefined) {
+			this.#token = undefined;
+			this.#queue!.pushUsed(head, 0);
+		}
 	}
 
 	#read(chain: DescriptorChain): void {
