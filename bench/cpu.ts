@@ -17,7 +17,7 @@ import {HostMemory} from '../src/host/frames.js';
 import {GuestMemory} from '../src/host/guest-memory.js';
 import {MiB, NS_PER_MS} from '../src/units.js';
 
-const KERNELS = {sieve: 120, copy: 1000, xorshift: 8_000_000, quicksort: 16};
+const KERNELS = {sieve: 500, copy: 4000, xorshift: 40_000_000, quicksort: 160};
 /** What the engine must reach of QEMU's speed. */
 const TARGET = 0.1;
 const QEMU = 'qemu-system-riscv64';
@@ -81,7 +81,7 @@ function best(runs: number, measure: () => number): number {
 	return Math.min(...Array.from({length: runs}, measure));
 }
 
-const runs = Number(process.argv[2] ?? 5);
+const runs = Number(process.argv[2] ?? 3);
 const folder = mkdtempSync(path.join(tmpdir(), 'vmsim-bench-'));
 const hasQemu = spawnSync(QEMU, ['--version']).status === 0;
 try {

@@ -2,8 +2,9 @@
  * The interpreter: one WebAssembly function, emitted at start-up from the instruction table. It runs predecoded records
  * until the budget of instructions is used up, and asks TypeScript for whatever is rare.
  *
- *   reload   state that TypeScript changed: pc, budget, TLBs
+ *   reload   state that TypeScript changed: pc and budget
  *   lookup   from a virtual address to the page's records, through the fetch TLB
+ *   resume   TypeScript was asked and the same page goes on
  *   step     one instruction: count it, branch to its handler
  *
  * Every instruction is counted before it is executed, so that the budget is exact; handlers that are no instruction
@@ -102,23 +103,29 @@ class InterpreterEmitter {
 		this.#backend = new WasmBackend(code, locals, layout.base);
 	}
 
+	/**
+	 * Locals that are set in the innermost loop, and those that live across a call, cost a spill at every instruction.
+	 * So `step` changes nothing but record and budget, and whoever calls out keeps both in the state and comes back
+	 * through `resume`.
+	 */
 	emit(): void {
 		const code = this.#code;
-		const {budget, dataTlb, target} = this.#locals;
+		const {budget, target, dataTlb} = this.#locals;
 		const reload = code.loop();
 		this.#load(OP.i32_load, STATE.budget).set(budget);
-		this.#load(OP.i32_load, STATE.dataTlb).set(dataTlb);
 		this.#load(OP.i64_load, STATE.pc).set(target);
 		code.get(budget).op(OP.i32_eqz);
 		const done = code.if();
 		code.op(OP.return).end(done);
 		const lookup = code.loop();
 		this.#lookup(reload, lookup);
+		const resume = code.loop();
+		this.#load(OP.i32_load, STATE.dataTlb).set(dataTlb);
 		const leave = code.block();
 		const step = code.loop();
 		code.get(budget).op(OP.i32_eqz).brIf(leave);
 		this.#count(-1);
-		this.#dispatch({reload, lookup, step});
+		this.#dispatch({reload, lookup, resume, step});
 		code.end(step);
 		code.end(leave);
 		code.i32(0);
@@ -128,6 +135,7 @@ class InterpreterEmitter {
 			.i32(0)
 			.i32(0)
 			.memory(OP.i32_store, this.#base + STATE.budget);
+		code.end(resume);
 		code.end(lookup);
 		code.end(reload);
 	}
@@ -166,9 +174,9 @@ class InterpreterEmitter {
 		code.op(OP.i32_add).set(record);
 	}
 
-	#dispatch({reload, lookup, step}: {reload: Label; lookup: Label; step: Label}): void {
+	#dispatch({reload, lookup, resume, step}: Record<'reload' | 'lookup' | 'resume' | 'step', Label>): void {
 		const code = this.#code;
-		const {record, budget, target, address, pageRecords} = this.#locals;
+		const {record, budget, target, address, pageRecords, entry} = this.#locals;
 		const cold = code.block();
 		const {list, count} = this.#handlers;
 		const blocks: Label[] = new Array<Label>(count);
@@ -180,12 +188,15 @@ class InterpreterEmitter {
 		assert(HANDLER_UNDECODED === 0 && HANDLER_COLD === 1, 'handlers end in the order of their numbers');
 		code.end(blocks[HANDLER_UNDECODED]!);
 		this.#count(1);
+		this.#keep();
 		code.get(record);
 		this.#setTargetToPc();
 		this.#halves(target);
-		code.call(this.#functions.decode).br(step);
+		code.call(this.#functions.decode);
+		this.#comeBack(resume);
 
-		code.end(blocks[HANDLER_COLD]!).br(cold);
+		code.end(blocks[HANDLER_COLD]!);
+		code.i64(0n).set(address).br(cold);
 
 		code.end(blocks[HANDLER_PAGE_END]!);
 		this.#count(1);
@@ -194,14 +205,15 @@ class InterpreterEmitter {
 
 		code.end(blocks[HANDLER_ASK]!);
 		this.#count(1);
+		this.#keep();
 		code.get(record).get(budget);
 		this.#setTargetToPc();
 		this.#halves(target);
 		// The answer is where a page's records begin; the instruction has the same place in them.
-		code.call(this.#functions.ask).tee(this.#locals.entry).op(OP.i32_eqz).brIf(reload);
-		code.get(record).get(pageRecords).op(OP.i32_sub).get(this.#locals.entry).op(OP.i32_add).set(record);
-		code.get(this.#locals.entry).set(pageRecords);
-		code.br(step);
+		code.call(this.#functions.ask).tee(entry).op(OP.i32_eqz).brIf(reload);
+		this.#load(OP.i32_load, STATE.record).get(pageRecords).op(OP.i32_sub).get(entry).op(OP.i32_add);
+		code.set(record).get(entry).set(pageRecords);
+		this.#load(OP.i32_load, STATE.budget).set(budget).br(resume);
 
 		const ways: Ways = {step, lookup, cold};
 		list.forEach((handler, index) => {
@@ -212,21 +224,44 @@ class InterpreterEmitter {
 		});
 
 		code.end(cold);
+		this.#keep();
 		code.i32(0);
 		this.#backend.pc()();
 		code.memory(OP.i64_store, this.#base + STATE.pc);
 		code.get(record).get(budget);
 		this.#halves(address);
-		code.call(this.#functions.cold).tee(this.#locals.entry);
+		code.call(this.#functions.cold).tee(entry);
 		code.i32(COLD_RELOAD).op(OP.i32_eq).brIf(reload);
-		code.get(this.#locals.entry);
+		code.get(entry);
 		const retry = code.if();
-		this.#count(1);
-		code.br(step).end(retry);
+		code.i32(0);
+		this.#load(OP.i32_load, STATE.budget).i32(1).op(OP.i32_add);
+		code.memory(OP.i32_store, this.#base + STATE.budget);
+		this.#comeBack(resume);
+		code.end(retry);
 		this.#load(OP.i32_load, STATE.budget).set(budget);
-		this.#load(OP.i32_load, STATE.dataTlb).set(this.#locals.dataTlb);
-		code.get(record).get(record).memory(OP.i32_load8_u, RECORD.sizeBytes).i32(3).op(OP.i32_shl);
-		code.op(OP.i32_add).set(record).br(step);
+		this.#load(OP.i32_load, STATE.record).tee(record);
+		code.get(record).memory(OP.i32_load8_u, RECORD.sizeBytes).i32(3).op(OP.i32_shl);
+		code.op(OP.i32_add).set(record).br(resume);
+	}
+
+	/** Puts record and budget where they survive a call. */
+	#keep(): void {
+		const {record, budget} = this.#locals;
+		this.#code
+			.i32(0)
+			.get(record)
+			.memory(OP.i32_store, this.#base + STATE.record);
+		this.#code
+			.i32(0)
+			.get(budget)
+			.memory(OP.i32_store, this.#base + STATE.budget);
+	}
+
+	/** Goes on at the record and with the budget that are in the state. */
+	#comeBack(resume: Label): void {
+		this.#load(OP.i32_load, STATE.record).set(this.#locals.record);
+		this.#load(OP.i32_load, STATE.budget).set(this.#locals.budget).br(resume);
 	}
 
 	#setTargetToPc(): void {

@@ -20,6 +20,8 @@ export const STATE = {
 	fetchTlb: (DISCARD_SLOT + 3) * REGISTER_SIZE_BYTES,
 	/** i64: virtual address of the reservation that lr made, or NO_RESERVATION. */
 	reservation: (DISCARD_SLOT + 4) * REGISTER_SIZE_BYTES,
+	/** i32: address of the record at hand while TypeScript is called. */
+	record: (DISCARD_SLOT + 3) * REGISTER_SIZE_BYTES + 4,
 } as const;
 
 /** Odd: no lr can have reserved it. */
