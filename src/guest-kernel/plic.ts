@@ -2,7 +2,9 @@
  * The kernel's side of the platform-level interrupt controller: RISC-V PLIC specification 1.0, used as Linux 6.12
  * drivers/irqchip/irq-sifive-plic.c does: all sources at priority 1, threshold 0, sources enabled when asked for.
  */
-import type {Hart} from '../cpu-lite/hart.js';
+import {IRQ_S_EXT, type Hart} from '../cpu-lite/hart.js';
+import {BootError} from './boot-memory.js';
+import type {DeviceTree} from './fdt.js';
 import type {InterruptController} from './irq.js';
 
 const PRIORITY_AT = 0x0;
@@ -62,4 +64,22 @@ export class Plic implements InterruptController {
 		const isOn = Math.floor(value / bit) % 2 === 1;
 		this.#hart.store32(word, isOn === on ? value : on ? value + bit : value - bit);
 	}
+}
+
+/** Where the tree has its PLIC, how many sources, and which context interrupts this hart in supervisor mode. */
+export function findPlic(tree: DeviceTree, hartId: number): {base: number; sources: number; context: number} {
+	const node = tree.compatible('sifive,plic-1.0.0')[0] ?? tree.compatible('riscv,plic0')[0];
+	const base = node?.reg()[0]?.base;
+	if (node === undefined || base === undefined) {
+		throw new BootError('the device tree has no interrupt controller');
+	}
+	// Pairs of (phandle of a hart's own controller, cause), one per context.
+	const cells = node.cells('interrupts-extended');
+	for (let context = 0; 2 * context + 1 < cells.length; context++) {
+		const hart = tree.byPhandle(cells[2 * context]!)?.parent;
+		if (cells[2 * context + 1] === IRQ_S_EXT && hart?.cell('reg') === hartId) {
+			return {base, sources: node.cell('riscv,ndev') ?? 0, context};
+		}
+	}
+	throw new BootError(`no context of the interrupt controller is hart ${hartId} in supervisor mode`);
 }

@@ -2,8 +2,23 @@
  * The platform bus, as far as virtio needs it: looks into every slot that the device tree names, registers what is
  * there, and later lets drivers have what they can drive.
  */
+import type {DeviceTree} from '../fdt.js';
 import {VirtioDevice, type VirtioDriver} from './virtio-bus.js';
 import {VirtioMmio, type MmioSlot} from './virtio-mmio.js';
+
+/** The slots that the tree names, in its order; events number them by address. */
+export function findMmioSlots(
+	tree: DeviceTree,
+	shared: Pick<MmioSlot, 'hart' | 'kmalloc' | 'interrupts' | 'log' | 'trace'>,
+): MmioSlot[] {
+	const found = tree.compatible('virtio,mmio').flatMap((node) => {
+		const base = node.reg()[0]?.base;
+		const irq = node.cell('interrupts');
+		return base === undefined || irq === undefined ? [] : [{base, irq}];
+	});
+	const bases = found.map(({base}) => base).sort((a, b) => a - b);
+	return found.map(({base, irq}) => ({...shared, base, irq, device: bases.indexOf(base)}));
+}
 
 /** Probes the slots in their order; the devices found are called virtio0, virtio1 and so on. */
 export function registerVirtioDevices(

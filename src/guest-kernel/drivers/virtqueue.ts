@@ -1,11 +1,9 @@
 /**
  * The driver's side of a split virtqueue, VIRTIO 1.4 2.7, as Linux 6.12 drivers/virtio/virtio_ring.c does it: the ring
- * lies in guest memory and is reached through the hart only; what the driver must be able to trust (which descriptors
- * are free, how chains are linked) is kept in a copy of its own, which the device cannot write (virtio-drivers
- * src/queue.rs does the same).
+ * lies in guest memory and is reached through the hart only; what the driver must be able to trust is kept in a copy of
+ * its own, which the device cannot write (virtio-drivers src/queue.rs does the same).
  */
 import type {Hart} from '../../cpu-lite/hart.js';
-import {assert} from '../../errors.js';
 import {PAGE_SIZE} from '../../units.js';
 import {
 	availElemOffset,
@@ -17,28 +15,18 @@ import {
 	usedRingSizeBytes,
 	virtqNeedEvent,
 	VIRTQ_AVAIL,
-	VIRTQ_DESC,
 	VIRTQ_USED,
 	VIRTQ_USED_ELEM,
 } from '../../virtio/ring-layout.js';
-import {
-	VIRTQ_AVAIL_F_NO_INTERRUPT,
-	VIRTQ_DESC_F_INDIRECT,
-	VIRTQ_DESC_F_NEXT,
-	VIRTQ_DESC_F_WRITE,
-	VIRTQ_USED_F_NO_NOTIFY,
-} from '../../virtio/spec.js';
+import {VIRTQ_AVAIL_F_NO_INTERRUPT, VIRTQ_USED_F_NO_NOTIFY} from '../../virtio/spec.js';
 import type {Kmalloc} from '../kmalloc.js';
-import type {SgList} from './sg-list.js';
+import {DescriptorTable} from './descriptor-table.js';
+import {SgList} from './sg-list.js';
 
-const HIGH_WORD = 2 ** 32;
-const NO_SG: Pick<SgList, 'addresses' | 'sizes' | 'length'> = {
-	addresses: new Float64Array(0),
-	sizes: new Float64Array(0),
-	length: 0,
-};
+/** No part of a buffer. */
+const NOTHING = new SgList(0);
 
-/** Why a buffer was not added: the ring is full, no memory for an indirect table with a full ring, or it is broken. */
+/** Why a buffer was not added: the ring is full, or broken. */
 export type AddResult = 'ok' | 'ENOSPC' | 'EIO';
 
 /** Where the three parts of a ring of `num` entries lie, from the start of its memory (vring_init, page-aligned). */
@@ -82,8 +70,6 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 	readonly descAddress: number;
 	readonly driverAddress: number;
 	readonly deviceAddress: number;
-	/** Descriptors that no chain uses. */
-	numFree: number;
 	/** The device broke the rules, or was taken away: nothing is added any more and nothing comes back. */
 	broken = false;
 	/** Bytes that the device says it wrote into the buffer that `getBuf` returned last, at most what it could write. */
@@ -92,8 +78,6 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 	availIdx = 0;
 
 	readonly #hart: Hart;
-	readonly #kmalloc: Kmalloc;
-	readonly #indirect: boolean;
 	readonly #eventIdx: boolean;
 	readonly #notify: (queue: Virtqueue<never>) => void;
 	readonly #callback: (() => void) | undefined;
@@ -101,14 +85,9 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 	readonly #onBroken: ((why: string) => void) | undefined;
 	readonly #warn: (text: string) => void;
 
-	// Our own copy of what we told the device, by descriptor.
-	readonly #next: Uint16Array;
-	readonly #flags: Uint8Array;
-	/** By head: who it belongs to, how much of it is the device's to write, and its indirect table if it has one. */
+	readonly #table: DescriptorTable;
+	/** By head: who the buffer belongs to. */
 	readonly #tokens: (Token | undefined)[];
-	readonly #writableBytes: Float64Array;
-	readonly #indirectTable: Float64Array;
-	#freeHead = 0;
 	#lastUsedIdx = 0;
 	/** Buffers that the device has. */
 	#inFlight = 0;
@@ -123,37 +102,36 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 		this.index = parts.index;
 		this.name = parts.name;
 		this.num = num;
-		this.numFree = num;
 		this.descAddress = address;
 		this.driverAddress = address + layout.driverOffset;
 		this.deviceAddress = address + layout.deviceOffset;
 		this.#hart = parts.hart;
-		this.#kmalloc = parts.kmalloc;
-		this.#indirect = parts.indirect;
 		this.#eventIdx = parts.eventIdx;
 		this.#notify = parts.notify;
 		this.#callback = parts.callback;
 		this.#onKick = parts.onKick;
 		this.#onBroken = parts.onBroken;
 		this.#warn = parts.warn;
-		this.#next = Uint16Array.from({length: num}, (_, at) => at + 1);
-		this.#flags = new Uint8Array(num);
+		this.#table = new DescriptorTable(parts.hart, parts.kmalloc, address, num, parts.indirect);
 		this.#tokens = new Array<Token | undefined>(num).fill(undefined);
-		this.#writableBytes = new Float64Array(num);
-		this.#indirectTable = new Float64Array(num);
 		if (this.#callback === undefined) {
 			this.disableCallback();
 		}
 	}
 
+	/** Descriptors that no chain uses. */
+	get numFree(): number {
+		return this.#table.numFree;
+	}
+
 	/** Offers a buffer that the device reads. */
 	addOutbuf(sg: SgList, token: Token): AddResult {
-		return this.#add(sg, NO_SG, token);
+		return this.#add(sg, NOTHING, token);
 	}
 
 	/** Offers a buffer that the device may write. */
 	addInbuf(sg: SgList, token: Token): AddResult {
-		return this.#add(NO_SG, sg, token);
+		return this.#add(NOTHING, sg, token);
 	}
 
 	/** Offers one buffer whose first part the device reads and whose second part it writes (VIRTIO 1.4 2.7.4.2). */
@@ -279,113 +257,22 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 		this.#onBroken?.(`${this.name}:${why}`);
 	}
 
-	#add(
-		out: Pick<SgList, 'addresses' | 'sizes' | 'length'>,
-		into: Pick<SgList, 'addresses' | 'sizes' | 'length'>,
-		token: Token,
-	): AddResult {
-		const total = out.length + into.length;
-		assert(total > 0, 'a buffer has at least one element');
+	#add(out: SgList, into: SgList, token: Token): AddResult {
 		if (this.broken) {
 			return 'EIO';
 		}
-		let table = 0;
-		if (this.#indirect && total > 1 && this.numFree > 0) {
-			table = this.#allocIndirect(total);
-		}
-		if (this.numFree < (table > 0 ? 1 : total)) {
+		const head = this.#table.add(out, into);
+		if (head < 0) {
 			// As Linux: a full ring with something for the device to read means that it should get going.
 			if (out.length > 0) {
 				this.notify();
 			}
 			return 'ENOSPC';
 		}
-		const head = this.#freeHead;
 		this.#tokens[head] = token;
 		this.#inFlight++;
-		this.#indirectTable[head] = table;
-		let writable = 0;
-		for (let at = 0; at < into.length; at++) {
-			writable += into.sizes[at]!;
-		}
-		this.#writableBytes[head] = writable;
-		if (table > 0) {
-			this.#writeIndirect(table, out, into);
-			this.#writeDescriptor(head, table, VIRTQ_DESC.sizeBytes * total, VIRTQ_DESC_F_INDIRECT);
-			this.#freeHead = this.#next[head]!;
-			this.numFree--;
-		} else {
-			this.#writeChain(out, into);
-			this.numFree -= total;
-		}
 		this.#publish(head);
 		return 'ok';
-	}
-
-	#writeChain(
-		out: Pick<SgList, 'addresses' | 'sizes' | 'length'>,
-		into: Pick<SgList, 'addresses' | 'sizes' | 'length'>,
-	): void {
-		const total = out.length + into.length;
-		let index = this.#freeHead;
-		for (let at = 0; at < total; at++) {
-			const more = at + 1 < total ? VIRTQ_DESC_F_NEXT : 0;
-			if (at < out.length) {
-				this.#writeDescriptor(index, out.addresses[at]!, out.sizes[at]!, more);
-			} else {
-				const from = at - out.length;
-				this.#writeDescriptor(index, into.addresses[from]!, into.sizes[from]!, more | VIRTQ_DESC_F_WRITE);
-			}
-			index = this.#next[index]!;
-		}
-		this.#freeHead = index;
-	}
-
-	#writeDescriptor(index: number, address: number, sizeBytes: number, flags: number): void {
-		this.#flags[index] = flags;
-		const next = (flags & VIRTQ_DESC_F_NEXT) !== 0 ? this.#next[index]! : 0;
-		this.#storeDescriptor(this.descAddress + VIRTQ_DESC.sizeBytes * index, address, sizeBytes, flags, next);
-	}
-
-	#storeDescriptor(at: number, address: number, sizeBytes: number, flags: number, next: number): void {
-		const hart = this.#hart;
-		const {fields} = VIRTQ_DESC;
-		hart.store32(at + fields.addr.at, address % HIGH_WORD);
-		hart.store32(at + fields.addr.at + 4, Math.floor(address / HIGH_WORD));
-		hart.store32(at + fields.len.at, sizeBytes);
-		hart.store16(at + fields.flags.at, flags);
-		hart.store16(at + fields.next.at, next);
-	}
-
-	/** Memory for an indirect table, or 0: then the chain goes into the ring itself, as in Linux. */
-	#allocIndirect(total: number): number {
-		const sizeBytes = VIRTQ_DESC.sizeBytes * total;
-		if (sizeBytes > PAGE_SIZE / 2) {
-			return 0; // no user of ours needs more than 128 elements
-		}
-		return Math.max(0, this.#kmalloc.alloc(sizeBytes));
-	}
-
-	/** The table's entries are chained in order, VIRTIO 1.4 2.7.5.3. */
-	#writeIndirect(
-		table: number,
-		out: Pick<SgList, 'addresses' | 'sizes' | 'length'>,
-		into: Pick<SgList, 'addresses' | 'sizes' | 'length'>,
-	): void {
-		const total = out.length + into.length;
-		for (let at = 0; at < total; at++) {
-			const last = at + 1 === total;
-			const write = at >= out.length;
-			const list = write ? into : out;
-			const from = write ? at - out.length : at;
-			this.#storeDescriptor(
-				table + VIRTQ_DESC.sizeBytes * at,
-				list.addresses[from]!,
-				list.sizes[from]!,
-				(write ? VIRTQ_DESC_F_WRITE : 0) | (last ? 0 : VIRTQ_DESC_F_NEXT),
-				last ? 0 : at + 1,
-			);
-		}
 	}
 
 	#publish(head: number): void {
@@ -403,7 +290,7 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 
 	/** What to believe of used.len: never more than the device was given to write (VIRTIO 1.4 2.7.8.3). */
 	#believedLength(head: number, len: number): number {
-		const writable = this.#writableBytes[head]!;
+		const writable = this.#table.writableBytes(head);
 		if (len <= writable) {
 			return len;
 		}
@@ -417,18 +304,6 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 	#detach(head: number): void {
 		this.#tokens[head] = undefined;
 		this.#inFlight--;
-		if (this.#indirectTable[head]! > 0) {
-			this.#kmalloc.free(this.#indirectTable[head]!);
-			this.#indirectTable[head] = 0;
-		}
-		let last = head;
-		let count = 1;
-		while ((this.#flags[last]! & VIRTQ_DESC_F_NEXT) !== 0) {
-			last = this.#next[last]!;
-			count++;
-		}
-		this.#next[last] = this.#freeHead;
-		this.#freeHead = head;
-		this.numFree += count;
+		this.#table.release(head);
 	}
 }

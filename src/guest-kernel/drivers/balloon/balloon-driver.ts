@@ -100,6 +100,9 @@ export class VirtioBalloon implements BoundDriver {
 	/** virtballoon_validate */
 	validate(): void {
 		const device = this.#device;
+		if (this.#services.pageReporting === undefined) {
+			device.clearFeature(VIRTIO_BALLOON_F_PAGE_REPORTING);
+		}
 		if (this.#services.pagePoison === 'off') {
 			device.clearFeature(VIRTIO_BALLOON_F_PAGE_POISON);
 		} else if (!device.hasFeature(VIRTIO_BALLOON_F_PAGE_POISON)) {
@@ -164,7 +167,7 @@ export class VirtioBalloon implements BoundDriver {
 	/** virtballoon_remove */
 	*remove(): KernelThread {
 		if (this.#reportingDevice !== undefined) {
-			yield* this.#services.pageReporting.unregister(this.#reportingDevice);
+			yield* this.#services.pageReporting!.unregister(this.#reportingDevice);
 			this.#reportingDevice = undefined;
 		}
 		this.#unregisterPressure();
@@ -244,7 +247,7 @@ export class VirtioBalloon implements BoundDriver {
 			capacity: Math.min(this.#queues.get('reporting_vq')!.num, MAX_REPORT_BLOCKS),
 			report: (blocks) => this.#report(blocks),
 		};
-		switch (this.#services.pageReporting.register(device)) {
+		switch (this.#services.pageReporting?.register(device)) {
 			case 0:
 				this.#reportingDevice = device;
 				break;
@@ -258,7 +261,7 @@ export class VirtioBalloon implements BoundDriver {
 	/** Before DRIVER_OK, VIRTIO 1.4 5.5.6.6.1. */
 	#writePoison(): void {
 		if (this.#device.hasFeature(VIRTIO_BALLOON_F_PAGE_POISON)) {
-			const value = this.#services.pagePoison === 'poison' ? PAGE_POISON_WORD : 0;
+			const value = this.#services.pagePoison === 'aa' ? PAGE_POISON_WORD : 0;
 			this.#device.transport.writeConfig32(VIRTIO_BALLOON_CONFIG.poison_val.at, value);
 		}
 	}

@@ -53,8 +53,8 @@ export interface BalloonStats {
 	cachesBytes: number;
 }
 
-/** What the kernel keeps in free pages: nothing in particular, zeros (init_on_free=1), or 0xaa (page_poison=on). */
-export type PagePoison = 'off' | 'init-on-free' | 'poison';
+/** What the kernel keeps in free pages: nothing in particular, zeros (init_on_free=1), or 0xaa bytes (page_poison=on). */
+export type PagePoison = 'off' | 'zero' | 'aa';
 
 export interface BalloonServices {
 	readonly hart: Hart;
@@ -63,8 +63,8 @@ export interface BalloonServices {
 	readonly timers: TimerList;
 	/** system_freezable_wq */
 	readonly workQueue: WorkQueue;
-	/** Free page reporting, whatever its design. */
-	readonly pageReporting: Pick<PageReporting, 'register' | 'unregister'>;
+	/** Free page reporting, whatever its design; undefined in a kernel without. */
+	readonly pageReporting: Pick<PageReporting, 'register' | 'unregister'> | undefined;
 	readonly pagePoison: PagePoison;
 	readonly queueNumbering: QueueNumbering;
 	stats(): BalloonStats;
