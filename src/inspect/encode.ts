@@ -23,7 +23,8 @@ import {
  */
 export const MAX_RECORD_BYTES = 262_144;
 export const MAX_SNAPLEN = 65_536;
-const MAX_DESCRIPTORS = 8_192;
+/** Descriptors that a record holds at most. */
+export const MAX_DESCRIPTORS = 8_192;
 const MAX_BLOCKS = 16_384;
 const MAX_STATS = 1_024;
 const MAX_STATES = 196_608;

@@ -1,0 +1,113 @@
+/** `vmsim check`: does the traffic of a capture keep to the specification? Silent and 0, or each violation and 1. */
+import type {CommandModule} from 'yargs';
+import {UsageError} from '../errors.js';
+import {formatTime} from '../inspect/access.js';
+import {ProtocolChecker, allRules} from '../inspect/check/checker.js';
+import type {Violation} from '../inspect/check/rule.js';
+import {decodeEvent} from '../inspect/decode.js';
+import {PacketSource} from '../inspect/packet-source.js';
+import {printable} from '../inspect/views/line.js';
+import {captureArgument, readInput} from './capture-input.js';
+import {FdSink, LineOutput, untilBrokenPipe} from './fd-output.js';
+
+const FORMATS = ['text', 'ndjson'] as const;
+/** Bytes of evidence that a line shows. */
+const BYTES_SHOWN = 64;
+const FOUND_VIOLATIONS = 1;
+
+interface CheckArguments {
+	file?: string;
+	warnings: boolean;
+	rules: boolean;
+	format: (typeof FORMATS)[number];
+}
+
+export const command: CommandModule<object, CheckArguments> = {
+	command: 'check [file]',
+	describe: 'Check the traffic of a capture against the specification',
+	builder: (yargs) =>
+		yargs
+			.positional('file', {type: 'string', describe: 'A capture, or - for standard input'})
+			.option('warnings', {
+				alias: 'w',
+				type: 'boolean',
+				default: false,
+				describe: 'Also what healthy drivers do',
+			})
+			.option('rules', {type: 'boolean', default: false, describe: 'List the rules and end'})
+			.option('format', {choices: FORMATS, default: 'text' as const, describe: 'How to write violations'})
+			.epilogue('Exit code 0: nothing found. 1: violations. 2: the file cannot be read.') as never,
+	handler: (args) => untilBrokenPipe(() => check(args)),
+};
+
+async function check(args: CheckArguments): Promise<void> {
+	const output = new LineOutput(new FdSink(1));
+	if (args.rules) {
+		for (const {id, party, clause, severity, text} of allRules()) {
+			output.line(`${id.padEnd(28)} ${severity.padEnd(7)} ${party.padEnd(6)} ${clause.padEnd(20)} ${text}`);
+		}
+		output.flush();
+		return;
+	}
+	if (args.file === undefined) {
+		throw new UsageError('check needs a capture, or - for standard input');
+	}
+	let errors = 0;
+	const checker = new ProtocolChecker((violation) => {
+		const isError = violation.rule.severity === 'error';
+		errors += isError ? 1 : 0;
+		if (isError || args.warnings) {
+			output.lines(args.format === 'text' ? asText(violation) : [JSON.stringify(asJson(violation))]);
+		}
+	});
+	const source = new PacketSource({
+		onPacket(packet) {
+			if (packet.problem() === undefined) {
+				checker.observe(decodeEvent(packet), packet.timeNs, packet.number);
+			}
+		},
+		onFinish: () => checker.finish(),
+	});
+	try {
+		await readInput(captureArgument(args.file), source.reader, {onPause: () => output.flush()});
+	} finally {
+		source.finish();
+		output.flush();
+	}
+	if (source.malformed > 0) {
+		throw new UsageError(
+			`${source.malformed} malformed records, the first at byte offset ${source.firstMalformedOffset}`,
+		);
+	}
+	if (errors > 0) {
+		process.exitCode = FOUND_VIOLATIONS;
+	}
+}
+
+function hex(bytes: Uint8Array): string {
+	return Buffer.from(bytes).toString('hex').replaceAll(/../g, '$& ').trimEnd();
+}
+
+function asText({rule, number, timeNs, detail, bytes, related}: Violation): string[] {
+	const more = bytes.length > BYTES_SHOWN ? ` ... (${bytes.length} bytes)` : '';
+	return [
+		`packet ${number} (${formatTime(timeNs)} s): ${rule.id}: ${printable(detail)}`,
+		`    ${rule.severity} of the ${rule.party}, ${rule.clause}: ${rule.text}`,
+		...(bytes.length > 0 ? [`    bytes: ${hex(bytes.subarray(0, BYTES_SHOWN))}${more}`] : []),
+		...(related.length > 0 ? [`    see packet${related.length > 1 ? 's' : ''} ${related.join(', ')}`] : []),
+	];
+}
+
+function asJson({rule, number, timeNs, detail, bytes, related}: Violation): object {
+	return {
+		packet: number,
+		time_ns: timeNs,
+		rule: rule.id,
+		severity: rule.severity,
+		party: rule.party,
+		clause: rule.clause,
+		detail,
+		bytes_hex: Buffer.from(bytes).toString('hex'),
+		related_packets: related,
+	};
+}

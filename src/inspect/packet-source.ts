@@ -1,0 +1,61 @@
+/**
+ * A reader with a filter in front: keeps the context that fields need (first time, linked requests), counts records that
+ * cannot be read, and hands on what matches.
+ */
+import type {PacketContext} from './access.js';
+import type {Filter} from './filter/compile.js';
+import {Linker} from './link.js';
+import type {Packet} from './packet.js';
+import {PcapngReader} from './pcapng-reader.js';
+
+export interface PacketSourceOptions {
+	/** All must match. */
+	readonly filters?: readonly Filter[];
+	/** Returning false ends the reading. `comments` reads the packet's comments. */
+	readonly onPacket: (packet: Packet, context: PacketContext, comments: () => string[]) => boolean | void;
+	/** The input has ended, or broke off. */
+	readonly onFinish?: () => void;
+}
+
+export class PacketSource {
+	readonly reader: PcapngReader;
+	/** Records that contradict their layout; they match no filter but an empty one. */
+	malformed = 0;
+	firstMalformedOffset = 0;
+	readonly #context: PacketContext = {firstTimeNs: -1, linker: new Linker()};
+	readonly #filters: readonly Filter[];
+	readonly #options: PacketSourceOptions;
+
+	constructor(options: PacketSourceOptions) {
+		this.#options = options;
+		this.#filters = options.filters ?? [];
+		this.reader = new PcapngReader((packet) => this.#packet(packet));
+	}
+
+	finish(): void {
+		this.#options.onFinish?.();
+	}
+
+	#packet(packet: Packet): boolean | void {
+		const context = this.#context;
+		if (context.firstTimeNs < 0) {
+			context.firstTimeNs = packet.timeNs;
+		}
+		if (packet.problem() === undefined) {
+			context.linker.observe(packet);
+			for (const filter of this.#filters) {
+				if (!filter.test(packet, context)) {
+					return;
+				}
+			}
+		} else {
+			if (this.malformed++ === 0) {
+				this.firstMalformedOffset = packet.fileOffset;
+			}
+			if (this.#filters.length > 0) {
+				return;
+			}
+		}
+		return this.#options.onPacket(packet, context, () => this.reader.comments(packet));
+	}
+}
