@@ -1,7 +1,9 @@
 /** Guest memory with mainline reporting on a virtual clock, and a device that writes down what it was given. */
 import type {BlockRecord} from '../../src/events.js';
+import {GFP_DMA32, GFP_KERNEL} from '../../src/guest-kernel/mm/gfp.js';
 import {RISCV_ZONES} from '../../src/guest-kernel/mm/memblock.js';
 import {Memory, type MemoryOptions} from '../../src/guest-kernel/mm/memory.js';
+import {MIGRATE_MOVABLE} from '../../src/guest-kernel/mm/page.js';
 import {MainlineReporting, type MainlineOptions} from '../../src/guest-kernel/reporting/mainline.js';
 import type {ReportingDevice} from '../../src/guest-kernel/reporting/reporting.js';
 import type {Scheduler} from '../../src/guest-kernel/scheduler.js';
@@ -97,4 +99,32 @@ export function reportingBench(
 /** The page range of so many MiB at 2 GiB, where the machine has its RAM. */
 export function ram(sizeMiB: number): {startPfn: number; endPfn: number}[] {
 	return [{startPfn: 0x8_0000, endPfn: 0x8_0000 + (sizeMiB * MiB) / PAGE_SIZE}];
+}
+
+/** Allocates movable blocks while it may and there are any; returns their pfns. */
+export function allocAll(memory: Memory, order: number, may: () => boolean = () => true): number[] {
+	const pfns: number[] = [];
+	while (may()) {
+		const pfn = memory.allocPages(order, MIGRATE_MOVABLE);
+		if (pfn < 0) {
+			break;
+		}
+		pfns.push(pfn);
+	}
+	return pfns;
+}
+
+/** Allocated blocks of order 9 in one zone, ascending, whose buddies stay allocated: freeing one merges nothing. */
+export function isolatedBlocks(memory: Memory, zoneName: string, count: number): number[] {
+	const gfp = zoneName === 'DMA32' ? GFP_KERNEL | GFP_DMA32 : GFP_KERNEL;
+	const pfns: number[] = [];
+	for (let at = 0; at < count; at++) {
+		const pfn = memory.allocPages(10, MIGRATE_MOVABLE, gfp);
+		if (memory.zoneOf(pfn)?.name !== zoneName) {
+			throw new Error(`zone ${zoneName} has no ${count} blocks`);
+		}
+		memory.splitPage(pfn, 10, 9);
+		pfns.push(pfn);
+	}
+	return pfns.sort((a, b) => a - b);
 }

@@ -12,7 +12,13 @@ import {freeByPageblock, freeByPageblockSteps, freeOnePage, FPI_NONE, FPI_TO_TAI
 import {GFP_KERNEL} from './gfp.js';
 import {buildZones, freeRanges, type PfnRange, type ZoneSpec} from './memblock.js';
 import {Oom, type OomNotifier} from './oom.js';
-import {allocPagesMayWait, allocPagesNoWait, type AllocContext} from './page-alloc.js';
+import {
+	allocPagesMayWait,
+	allocPagesNoWait,
+	makeZonelists,
+	type AllocContext,
+	type Zonelist,
+} from './page-alloc.js';
 import {PageCache} from './page-cache.js';
 import {
 	MIGRATE_ISOLATE,
@@ -28,8 +34,13 @@ import {PcpSizing61, PcpSizing612} from './pcp-sizing.js';
 import {pcpAllowedOrder, PerCpuPages} from './per-cpu-pages.js';
 import {Reclaim} from './reclaim.js';
 import {VmEvents} from './vm-events.js';
-import {defaultMinFreeKbytes, setupPerZoneLowmemReserve, setupPerZoneWmarks} from './watermark.js';
-import type {FreeHook, Zone} from './zone.js';
+import {
+	defaultMinFreeKbytes,
+	setupPerZoneLowmemReserve,
+	setupPerZoneWmarks,
+	totalreservePages,
+} from './watermark.js';
+import {WMARK_LOW, type FreeHook, type Zone} from './zone.js';
 
 /** Which release's per-cpu lists there are, or none. */
 export type PcpRelease = '6.1' | '6.12' | 'off';
@@ -68,7 +79,7 @@ export class Memory implements AllocContext {
 	readonly nodeZones: readonly Zone[];
 	/** Zones that have pages, low to high. */
 	readonly zones: readonly Zone[];
-	readonly zonelist: readonly Zone[];
+	readonly zonelists: readonly Zonelist[];
 	readonly events = new VmEvents();
 	readonly pageCache: PageCache;
 	readonly reclaim: Reclaim;
@@ -93,7 +104,7 @@ export class Memory implements AllocContext {
 		this.memmap = memmap;
 		this.nodeZones = zones;
 		this.zones = zones.filter((zone) => zone.presentPages > 0);
-		this.zonelist = [...this.zones].reverse();
+		this.zonelists = makeZonelists(zones);
 		this.pageCache = new PageCache(this);
 		this.reclaim = new Reclaim(this.zones, this.pageCache, this.events);
 		this.oom = new Oom(this.#trace, this.events);
@@ -212,6 +223,9 @@ export class Memory implements AllocContext {
 		if (this.#trace.pages) {
 			this.#trace.emit({type: 'page-free', pfn, order});
 		}
+		if ((flags[page]! & (PG_MOVABLE | PG_OFFLINE)) === PG_MOVABLE) {
+			zone.nrActiveAnon -= 1 << order;
+		}
 		flags[page] = 0;
 		this.events.pgfree += 1 << order;
 		return zone;
@@ -235,12 +249,15 @@ export class Memory implements AllocContext {
 
 	/** Marks an allocated block as held by the balloon, or no longer (PageOffline). */
 	setBallooned(pfn: number, ballooned: boolean): void {
+		const {flags, order} = this.memmap;
 		const page = this.memmap.pageOf(pfn);
-		assert((this.memmap.flags[page]! & PG_HEAD) !== 0, 'a ballooned block is allocated');
-		if (ballooned) {
-			this.memmap.flags[page]! |= PG_OFFLINE;
-		} else {
-			this.memmap.flags[page]! &= ~PG_OFFLINE;
+		assert((flags[page]! & PG_HEAD) !== 0, 'a ballooned block is allocated');
+		if (((flags[page]! & PG_OFFLINE) !== 0) === ballooned) {
+			return;
+		}
+		flags[page]! ^= PG_OFFLINE;
+		if ((flags[page]! & PG_MOVABLE) !== 0) {
+			this.zoneOf(pfn)!.nrActiveAnon += (ballooned ? -1 : 1) * (1 << order[page]!);
 		}
 	}
 
@@ -272,6 +289,14 @@ export class Memory implements AllocContext {
 	/** NR_FREE_PAGES of all zones: pages on free lists; those on per-cpu lists or isolated are not free. */
 	totalFreePages(): number {
 		return this.zones.reduce((sum, zone) => sum + zone.nrFreePages, 0);
+	}
+
+	/** An estimate of what could be allocated without swapping (si_mem_available): pages. */
+	availablePages(): number {
+		const low = this.nodeZones.reduce((sum, zone) => sum + zone.wmarkPages(WMARK_LOW), 0);
+		const cache = this.pageCache.nrPages;
+		const usableCache = cache - Math.min(Math.floor(cache / 2), low);
+		return Math.max(0, this.totalFreePages() - totalreservePages(this.zones) + usableCache);
 	}
 
 	/** Pages that the allocator manages (MemTotal). */

@@ -30,13 +30,12 @@ import {
 	ALLOC_NON_BLOCK,
 	ALLOC_NO_WATERMARKS,
 	ALLOC_OOM,
-	ALLOC_WMARK_HIGH,
 	ALLOC_WMARK_LOW,
 	ALLOC_WMARK_MASK,
 	gfpToAllocFlags,
 } from './gfp.js';
 import type {Oom} from './oom.js';
-import {MIGRATE_HIGHATOMIC, PAGE_ALLOC_COSTLY_ORDER} from './page.js';
+import {MIGRATE_HIGHATOMIC, MIGRATE_MOVABLE, PAGE_ALLOC_COSTLY_ORDER} from './page.js';
 import {pcpAllowedOrder} from './per-cpu-pages.js';
 import {MAX_RECLAIM_RETRIES, type Reclaim} from './reclaim.js';
 import {zoneWatermarkFast, zoneWatermarkOk} from './watermark.js';
@@ -47,24 +46,46 @@ const TICK_NS = 4_000_000;
 
 /** What the allocation paths need of the machine's memory. */
 export interface AllocContext {
-	readonly nodeZones: readonly Zone[];
-	/** Populated zones, high to low: the order in which they are tried. */
-	readonly zonelist: readonly Zone[];
+	/** By gfp & GFP_ZONEMASK: the zones that such a request may use (makeZonelists). */
+	readonly zonelists: readonly Zonelist[];
 	readonly reclaim: Reclaim;
 	readonly oom: Oom;
 	readonly cpu: number;
 	drainAllPages(): void;
 }
 
-/** Index of the highest zone that the request may use (gfp_zone). */
-function gfpZone({nodeZones}: AllocContext, gfp: number): number {
-	const limit = (gfp & __GFP_DMA) !== 0 ? 'DMA' : (gfp & __GFP_DMA32) !== 0 ? 'DMA32' : 'Normal';
-	for (let index = 0; index < nodeZones.length; index++) {
-		if (nodeZones[index]!.name === limit) {
-			return index;
-		}
-	}
-	return 0; // a kernel without ZONE_DMA: its lowest zone serves
+/** Zones for one kind of request, in the order in which they are tried. */
+export interface Zonelist {
+	/** Index of the highest zone that the request may use: what zones below keep in reserve depends on it. */
+	readonly highestZoneidx: number;
+	/** Populated zones, high to low. */
+	readonly zones: readonly Zone[];
+	/** ALLOC_NOFRAGMENT where a lower zone is better than a pageblock of another type, else 0. */
+	readonly noFragment: number;
+	/** Not for a low zone: the OOM killer is an answer. */
+	readonly mayOom: boolean;
+}
+
+const GFP_ZONEMASK = __GFP_DMA | __GFP_DMA32;
+
+/** The lists for each combination of zone bits (gfp_zone, build_zonelists, alloc_flags_nofragment). */
+export function makeZonelists(nodeZones: readonly Zone[]): Zonelist[] {
+	const indexOf = (name: string) =>
+		Math.max(
+			0, // a kernel without ZONE_DMA: its lowest zone serves
+			nodeZones.findIndex((zone) => zone.name === name),
+		);
+	return Array.from({length: GFP_ZONEMASK + 1}, (_, gfp) => {
+		const name = (gfp & __GFP_DMA) !== 0 ? 'DMA' : (gfp & __GFP_DMA32) !== 0 ? 'DMA32' : 'Normal';
+		const highestZoneidx = indexOf(name);
+		const zones = nodeZones.filter((zone) => zone.index <= highestZoneidx && zone.presentPages > 0).reverse();
+		return {
+			highestZoneidx,
+			zones,
+			noFragment: zones[0]?.name === 'Normal' ? ALLOC_NOFRAGMENT : 0,
+			mayOom: highestZoneidx >= indexOf('Normal'),
+		};
+	});
 }
 
 /**
@@ -77,29 +98,20 @@ export function allocPagesNoWait(
 	migratetype: number,
 	gfp: number,
 ): number {
-	const highest = gfpZone(context, gfp);
-	const page = fastPath(context, order, migratetype, gfp, highest);
+	const zonelist = context.zonelists[gfp & GFP_ZONEMASK]!;
+	const flags = ALLOC_WMARK_LOW | (gfp & __GFP_KSWAPD_RECLAIM) | zonelist.noFragment;
+	const page = getPageFromFreelist(context, zonelist, order, migratetype, flags);
 	if (page >= 0) {
 		return page;
 	}
-	if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) {
-		context.reclaim.wakeupKswapd(order, highest);
-	}
-	return getPageFromFreelist(context, order, migratetype, slowFlags(gfp, order), highest);
+	wakeKswapd(context, zonelist, order, gfp);
+	return getPageFromFreelist(context, zonelist, order, migratetype, slowFlags(gfp, order));
 }
 
-function fastPath(
-	context: AllocContext,
-	order: number,
-	migratetype: number,
-	gfp: number,
-	highest: number,
-): number {
-	const preferred = context.zonelist.find((zone) => zone.index <= highest);
-	// Above a populated DMA32, Normal is asked again elsewhere before pageblocks of other types are broken.
-	const noFragment = preferred?.name === 'Normal' ? ALLOC_NOFRAGMENT : 0;
-	const flags = ALLOC_WMARK_LOW | (gfp & __GFP_KSWAPD_RECLAIM) | noFragment;
-	return getPageFromFreelist(context, order, migratetype, flags, highest);
+function wakeKswapd(context: AllocContext, {highestZoneidx}: Zonelist, order: number, gfp: number): void {
+	if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) {
+		context.reclaim.wakeupKswapd(order, highestZoneidx);
+	}
 }
 
 function slowFlags(gfp: number, order: number): number {
@@ -109,27 +121,26 @@ function slowFlags(gfp: number, order: number): number {
 	return gfpToAllocFlags(gfp, order);
 }
 
-/** The first zone, high to low, whose watermarks allow it and that has a block (get_page_from_freelist). */
+/** The first zone whose watermarks allow it and that has a block (get_page_from_freelist). */
 function getPageFromFreelist(
 	context: AllocContext,
+	zonelist: Zonelist,
 	order: number,
 	migratetype: number,
 	allocFlags: number,
-	highest: number,
 ): number {
-	const zonelist = context.zonelist;
-	for (let at = 0; at < zonelist.length; at++) {
-		const zone = zonelist[at]!;
-		if (zone.index > highest || !watermarkAllows(zone, order, allocFlags, highest)) {
-			continue;
-		}
-		const page = rmqueueZone(context, zone, order, migratetype, allocFlags);
-		if (page >= 0) {
-			return page;
+	const {zones, highestZoneidx} = zonelist;
+	for (let at = 0; at < zones.length; at++) {
+		const zone = zones[at]!;
+		if (watermarkAllows(zone, order, allocFlags, highestZoneidx)) {
+			const page = rmqueueZone(context, zone, order, migratetype, allocFlags);
+			if (page >= 0) {
+				return page;
+			}
 		}
 	}
 	if ((allocFlags & ALLOC_NOFRAGMENT) !== 0) {
-		return getPageFromFreelist(context, order, migratetype, allocFlags & ~ALLOC_NOFRAGMENT, highest);
+		return getPageFromFreelist(context, zonelist, order, migratetype, allocFlags & ~ALLOC_NOFRAGMENT);
 	}
 	return -1;
 }
@@ -164,6 +175,8 @@ function rmqueueZone(
 	}
 	if (page >= 0) {
 		zone.pgalloc += 1 << order;
+		zone.numaHit++;
+		zone.nrActiveAnon += migratetype === MIGRATE_MOVABLE ? 1 << order : 0;
 	}
 	if (zone.boostedWatermark && (allocFlags & ALLOC_KSWAPD) !== 0) {
 		zone.boostedWatermark = false;
@@ -202,39 +215,31 @@ export function* allocPagesMayWait(
 	if (page >= 0 || (gfp & __GFP_DIRECT_RECLAIM) === 0) {
 		return page;
 	}
-	const highest = gfpZone(context, gfp);
+	const zonelist = context.zonelists[gfp & GFP_ZONEMASK]!;
 	const flags = slowFlags(gfp, order);
 	const costly = order > PAGE_ALLOC_COSTLY_ORDER;
+	const once = (gfp & __GFP_NORETRY) !== 0 || (costly && (gfp & __GFP_RETRY_MAYFAIL) === 0);
 	let noProgressLoops = 0;
 	for (;;) {
-		const progress = yield* context.reclaim.tryToFreePages(highest);
-		if (progress > 0) {
-			page = afterReclaim(context, order, migratetype, flags, highest);
-			if (page >= 0) {
-				return page;
-			}
+		const progress = yield* context.reclaim.tryToFreePages(zonelist.highestZoneidx);
+		page = progress > 0 ? afterReclaim(context, zonelist, order, migratetype, flags) : -1;
+		if (page >= 0) {
+			return page;
 		}
-		let giveUp = (gfp & __GFP_NORETRY) !== 0 || (costly && (gfp & __GFP_RETRY_MAYFAIL) === 0);
-		if (!giveUp) {
+		let giveUp = once;
+		if (!once) {
 			noProgressLoops = progress > 0 && !costly ? 0 : noProgressLoops + 1;
-			if (!shouldReclaimRetry(context, order, migratetype, flags, highest, noProgressLoops)) {
-				const killed = yield* mayOom(context, order, gfp, highest);
-				giveUp = !killed;
+			if (!shouldReclaimRetry(context, zonelist, order, migratetype, flags, noProgressLoops)) {
+				giveUp = !(yield* mayOom(context, zonelist, order, gfp));
 				noProgressLoops = 0;
 			}
 		}
-		let tryFlags = flags;
-		if (giveUp) {
-			if ((gfp & __GFP_NOFAIL) === 0) {
-				return -1;
-			}
-			tryFlags = ALLOC_MIN_RESERVE;
+		if (giveUp && (gfp & __GFP_NOFAIL) === 0) {
+			return -1;
 		}
 		yield point('allocation retry');
-		if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) {
-			context.reclaim.wakeupKswapd(order, highest);
-		}
-		page = getPageFromFreelist(context, order, migratetype, tryFlags, highest);
+		wakeKswapd(context, zonelist, order, gfp);
+		page = getPageFromFreelist(context, zonelist, order, migratetype, giveUp ? ALLOC_MIN_RESERVE : flags);
 		if (page >= 0) {
 			return page;
 		}
@@ -244,22 +249,22 @@ export function* allocPagesMayWait(
 /** The pages may sit on per-cpu lists or in the reserve: once more without these (__alloc_pages_direct_reclaim). */
 function afterReclaim(
 	context: AllocContext,
+	zonelist: Zonelist,
 	order: number,
 	migratetype: number,
 	flags: number,
-	highest: number,
 ): number {
-	const page = getPageFromFreelist(context, order, migratetype, flags, highest);
+	const page = getPageFromFreelist(context, zonelist, order, migratetype, flags);
 	if (page >= 0) {
 		return page;
 	}
-	unreserve(context, migratetype, false);
+	unreserve(zonelist, migratetype, false);
 	context.drainAllPages();
-	return getPageFromFreelist(context, order, migratetype, flags, highest);
+	return getPageFromFreelist(context, zonelist, order, migratetype, flags);
 }
 
-function unreserve(context: AllocContext, migratetype: number, force: boolean): boolean {
-	for (const zone of context.zonelist) {
+function unreserve({zones}: Zonelist, migratetype: number, force: boolean): boolean {
+	for (const zone of zones) {
 		zone.lock.take('irq');
 		const done = unreserveHighatomicPageblock(zone, migratetype, force);
 		zone.lock.release();
@@ -273,37 +278,44 @@ function unreserve(context: AllocContext, migratetype: number, force: boolean): 
 /** Would the request succeed if everything reclaimable were reclaimed? (should_reclaim_retry) */
 function shouldReclaimRetry(
 	context: AllocContext,
+	zonelist: Zonelist,
 	order: number,
 	migratetype: number,
 	flags: number,
-	highest: number,
 	noProgressLoops: number,
 ): boolean {
-	if (noProgressLoops <= MAX_RECLAIM_RETRIES) {
-		for (const zone of context.zonelist) {
-			const available = zone.nrFreePages + context.reclaim.reclaimablePages(zone);
-			const mark = zone.wmarkPages(WMARK_MIN);
-			if (zone.index <= highest && zoneWatermarkOk(zone, order, mark, highest, flags, available)) {
-				return true;
-			}
-		}
-	}
-	return unreserve(context, migratetype, true);
+	const hope = zonelist.zones.some((zone) => {
+		const available = zone.nrFreePages + context.reclaim.reclaimablePages(zone);
+		return zoneWatermarkOk(
+			zone,
+			order,
+			zone.wmarkPages(WMARK_MIN),
+			zonelist.highestZoneidx,
+			flags,
+			available,
+		);
+	});
+	return (hope && noProgressLoops <= MAX_RECLAIM_RETRIES) || unreserve(zonelist, migratetype, true);
 }
 
 /** Makes room by force, where that is the answer; true if it is worth another try (__alloc_pages_may_oom). */
-function* mayOom(context: AllocContext, order: number, gfp: number, highest: number): KernelThread<boolean> {
+function* mayOom(
+	context: AllocContext,
+	zonelist: Zonelist,
+	order: number,
+	gfp: number,
+): KernelThread<boolean> {
 	if (context.oom.busy) {
 		yield sleep('another thread handles the lack of memory', TICK_NS);
 		return true;
 	}
-	const normal = gfpZone(context, 0);
-	if (order > PAGE_ALLOC_COSTLY_ORDER || (gfp & __GFP_RETRY_MAYFAIL) !== 0 || highest < normal) {
+	if (order > PAGE_ALLOC_COSTLY_ORDER || (gfp & __GFP_RETRY_MAYFAIL) !== 0 || !zonelist.mayOom) {
 		return false;
 	}
 	// Somebody may have freed plenty meanwhile: then nobody has to die.
-	const enough = context.zonelist.some((zone) =>
-		zoneWatermarkOk(zone, order, zone.wmarkPages(ALLOC_WMARK_HIGH), highest, 0, zone.nrFreePages),
+	const highest = zonelist.highestZoneidx;
+	const enough = zonelist.zones.some((zone) =>
+		zoneWatermarkOk(zone, order, zone.wmarkPages(WMARK_HIGH), highest, 0, zone.nrFreePages),
 	);
 	return enough || (yield* context.oom.outOfMemory());
 }

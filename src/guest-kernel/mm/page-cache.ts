@@ -5,7 +5,7 @@
  * Inaccuracies: no active list, no dirty pages, no writeback: every page can be dropped at once.
  */
 import {assert} from '../../errors.js';
-import {PG_HEAD} from './page.js';
+import {PG_MOVABLE} from './page.js';
 import type {Zone} from './zone.js';
 
 /** What the cache asks of the allocator. */
@@ -32,17 +32,18 @@ export class PageCache {
 		return this.#owner.zones.reduce((sum, zone) => sum + zone.nrInactiveFile, 0);
 	}
 
-	/** Hands an allocated order-0 page over to the cache, as its youngest. */
+	/** Hands an allocated movable order-0 page over to the cache, as its youngest. */
 	insert(pfn: number): void {
 		const zone = this.#owner.zoneOf(pfn);
 		assert(zone !== undefined, 'a page of the page cache belongs to a zone');
 		const page = zone.memmap.pageOf(pfn);
 		assert(
-			(zone.memmap.flags[page]! & PG_HEAD) !== 0 && zone.memmap.order[page] === 0,
-			'a page of the page cache is an allocated page of order 0',
+			(zone.memmap.flags[page]! & PG_MOVABLE) !== 0 && zone.memmap.order[page] === 0,
+			'a page of the page cache is an allocated movable page of order 0',
 		);
 		zone.memmap.listAdd(page, this.#lists.get(zone)!);
 		zone.nrInactiveFile++;
+		zone.nrActiveAnon--;
 	}
 
 	/** Takes a page out of the cache, as when its file is truncated; the caller frees it. */
@@ -50,6 +51,7 @@ export class PageCache {
 		const zone = this.#owner.zoneOf(pfn)!;
 		zone.memmap.listDel(zone.memmap.pageOf(pfn));
 		zone.nrInactiveFile--;
+		zone.nrActiveAnon++;
 	}
 
 	/** Makes the page the youngest again. */

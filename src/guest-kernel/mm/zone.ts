@@ -45,6 +45,8 @@ export class Zone {
 	nrIsolatedPages = 0;
 	/** Pages on the reclaimable list of this zone (NR_ZONE_INACTIVE_FILE). */
 	nrInactiveFile = 0;
+	/** Movable pages in use that are neither page cache nor in the balloon (NR_ZONE_ACTIVE_ANON). */
+	nrActiveAnon = 0;
 
 	/** Watermarks by WMARK_*, pages, without the boost. */
 	readonly watermark = new Int32Array(4);
@@ -67,6 +69,8 @@ export class Zone {
 	/** Event counters of /proc/vmstat that are kept by zone. */
 	pgalloc = 0;
 	allocstall = 0;
+	/** Allocations of any order. */
+	numaHit = 0;
 
 	constructor(
 		name: string,
