@@ -1,15 +1,8 @@
 /** `--reporting mainline` or `--reporting DESIGN,switch=value,...`. */
 import type {ReportingConfig} from '../config.js';
-import {UsageError} from '../errors.js';
-import {readChoice} from './values.js';
+import {readDesign} from '../guest-kernel/reporting/registry.js';
 
-const DESIGNS = ['mainline', 'off'] as const;
-
+/** Throws UsageError for a design that is none and for switches that it does not have or that contradict each other. */
 export function readReporting(flag: string, text: string): Pick<ReportingConfig, 'design' | 'switches'> {
-	const [name, ...switches] = text.split(',');
-	const design = readChoice(flag, name!, DESIGNS);
-	if (switches.length > 0) {
-		throw new UsageError(`${flag} ${JSON.stringify(text)}: ${design} has no switches`, {flag, value: text});
-	}
-	return {design, switches: {}};
+	return readDesign(text, flag);
 }

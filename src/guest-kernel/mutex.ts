@@ -10,6 +10,10 @@ export class Mutex {
 		this.name = name;
 	}
 
+	get held(): boolean {
+		return this.#held;
+	}
+
 	*lock(): KernelThread {
 		while (this.#held) {
 			yield until(`mutex ${this.name}`, () => !this.#held);

@@ -212,8 +212,14 @@ export function isolateFreePage(zone: Zone, page: number, order: number): number
 	return 1 << order;
 }
 
-/** Brings an isolated block back, unannounced, to the tail of its list (__putback_isolated_page). */
-export function putbackIsolatedPage(zone: Zone, page: number, order: number, migratetype: number): void {
+/** Brings an isolated block back: unannounced, and to the tail of its list by default (__putback_isolated_page). */
+export function putbackIsolatedPage(
+	zone: Zone,
+	page: number,
+	order: number,
+	migratetype: number,
+	fpiFlags: number = FPI_SKIP_REPORT_NOTIFY | FPI_TO_TAIL,
+): void {
 	const memmap = zone.memmap;
 	assert(
 		memmap.flags[page] === PG_ISOLATED && memmap.order[page] === order,
@@ -221,5 +227,5 @@ export function putbackIsolatedPage(zone: Zone, page: number, order: number, mig
 	);
 	memmap.flags[page] = 0;
 	zone.nrIsolatedPages -= 1 << order;
-	freeOnePage(zone, page, order, migratetype, FPI_SKIP_REPORT_NOTIFY | FPI_TO_TAIL);
+	freeOnePage(zone, page, order, migratetype, fpiFlags);
 }

@@ -12,6 +12,7 @@ import type {ReportingStats} from './stats.js';
 /** Answers of register and of report, as the kernel spells them: 0 or a negative errno. */
 export const EIO = 5;
 export const EBUSY = 16;
+export const EDEADLK = 35;
 export const ENOSPC = 28;
 
 /** Who takes the blocks: a driver of a hypervisor's device (struct page_reporting_dev_info). */
@@ -28,6 +29,25 @@ export interface ReportingDevice {
 	report(sg: readonly BlockRecord[], zoneName: string): KernelThread<number>;
 }
 
+/** A look at a design's own books, for checkers: sound only while none of its threads is halfway through a change. */
+export interface ReportingAudit {
+	/** The count or flag that keeps a second job from being started; 0 where a design has none. */
+	readonly refcnt: number;
+	/** Its lowest value so far: below 0, somebody subtracted what was never added. */
+	readonly lowestRefcnt: number;
+	readonly zones: readonly {
+		readonly zone: string;
+		/** What the zone's counter says, and how many bits are set. */
+		readonly freePages: number;
+		readonly bitsSet: number;
+		readonly requested: boolean;
+	}[];
+	/** A job is queued or running. */
+	readonly busy: boolean;
+	/** What is wrong, in words; empty if nothing is. */
+	readonly problems: readonly string[];
+}
+
 /** A design of free page reporting. */
 export interface PageReporting extends FreeHook {
 	/** Its name in options and outputs, such as `mainline`. */
@@ -41,6 +61,8 @@ export interface PageReporting extends FreeHook {
 	register(device: ReportingDevice): number;
 	/** Ends it: no report is under way any more when the thread ends. A device that is not registered is ignored. */
 	unregister(device: ReportingDevice): KernelThread;
+	/** Its books, where it keeps any besides the free lists. */
+	audit?(): ReportingAudit;
 }
 
 /** What a design is made of. */

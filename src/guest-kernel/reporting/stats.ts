@@ -25,6 +25,12 @@ export class ReportingStats {
 	pagesOffListPeak = 0;
 	/** Passes over the zones: runs of the worker. */
 	passes = 0;
+	/** Free blocks that were looked for, and of these, looks that found none to report. Bitmap designs only. */
+	visits = 0;
+	uselessVisits = 0;
+	/** Scans of a zone, and of these, scans that found nothing at all. Bitmap designs only. */
+	scans = 0;
+	uselessScans = 0;
 	#pagesOffList = 0;
 
 	/** Pages that the design holds off the free lists now. */

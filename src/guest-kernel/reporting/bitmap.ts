@@ -1,0 +1,327 @@
+/**
+ * Free page reporting by bitmap, as posted and as talked about: [RFC][Patch v12 1/2] mm: page_reporting: core
+ * infrastructure (N. N. Lal, 12 Aug 2019). A freed block of 2 MiB or more sets a bit; when enough are set a job scans
+ * them at once. Which zone is scanned when is the request scheme's business.
+ *
+ * The faults of the patch are kept; a switch mends each. Inaccuracies: the memory under it is 6.12's (the patch was for
+ * 5.3), so a block of order 10 is freed as two pageblocks that merge; reporting queues below PAGE_REPORTING_MAX_PAGES
+ * make every report fail, as add_inbuf would.
+ */
+import {NO_TRACE} from '../../events.js';
+import {NS_PER_S} from '../../units.js';
+import {PAGEBLOCK_ORDER} from '../mm/page.js';
+import type {Zone} from '../mm/zone.js';
+import {Mutex} from '../mutex.js';
+import {Rcu} from '../rcu.js';
+import {point, runThrough, type KernelThread} from '../task.js';
+import type {DelayedWork} from '../workqueue.js';
+import {FetchIncRequest, FlagRequest, type Request} from './bitmap-request.js';
+import {scanZone, type ScanContext} from './bitmap-scan.js';
+import type {BitmapSwitches, RequestScheme} from './bitmap-switches.js';
+import {PerZoneRequest} from './per-zone-request.js';
+import {
+	EBUSY,
+	EDEADLK,
+	type PageReporting,
+	type PageReportingDeps,
+	type ReportingAudit,
+	type ReportingDevice,
+} from './reporting.js';
+import {ReportingStats} from './stats.js';
+import {ZoneBitmap} from './zone-bitmap.js';
+
+/** residual=on: from a free to the scan that takes whatever there is. */
+const RESIDUAL_DELAY_NS = 2 * NS_PER_S;
+
+/** Memory that comes and goes; by default it does neither. */
+export interface Hotplug {
+	/** Is the section of this pfn online? */
+	isOnline(pfn: number): boolean;
+	/** First pfn behind the zone as it is now. */
+	zoneEndPfn(zone: Zone): number;
+}
+
+export interface BitmapOptions {
+	/** PAGE_REPORTING_MIN_ORDER, default pageblock_order (MAX_ORDER - 2 of the patch). */
+	readonly order?: number;
+	/** The hook lets itself be preempted at each access, while it holds the zone lock: for an explorer. */
+	readonly stepwise?: boolean;
+	readonly hotplug?: Hotplug;
+}
+
+export class BitmapReporting implements PageReporting {
+	readonly design: string;
+	readonly order: number;
+	readonly stats = new ReportingStats();
+	readonly switches: BitmapSwitches;
+	readonly rcu: Rcu;
+	readonly #deps: PageReportingDeps;
+	readonly #options: BitmapOptions;
+	readonly #request: Request;
+	readonly #work: DelayedWork;
+	readonly #residualWork: DelayedWork;
+	/** page_reporting_mutex */
+	readonly #mutex = new Mutex('page_reporting_mutex');
+	/** One scan at a time, where there are two kinds of job. */
+	readonly #scanning = new Mutex('page reporting scan');
+	/** page_reporting_conf: whose hook this is. A job goes on with its device after this is cleared. */
+	#device: ReportingDevice | undefined;
+	#bitmaps = new Map<Zone, ZoneBitmap>();
+	#running = 0;
+	#state = 'IDLE';
+
+	constructor(
+		design: string,
+		scheme: RequestScheme,
+		deps: PageReportingDeps,
+		switches: BitmapSwitches,
+		options: BitmapOptions = {},
+	) {
+		this.design = design;
+		this.switches = switches;
+		this.order = options.order ?? PAGEBLOCK_ORDER;
+		this.rcu = new Rcu({preemptible: switches.preemptRcu});
+		this.#deps = deps;
+		this.#options = options;
+		this.#work = deps.workqueue.delayedWork('reporting_work', () => this.#process());
+		this.#residualWork = deps.workqueue.delayedWork('reporting_residual', () => this.#processResidual());
+		this.#request = makeRequest(scheme, {
+			switches,
+			schedule: () => {
+				this.#work.queue(0);
+				this.#noteState();
+			},
+		});
+		// The hook is compiled in: it is called before there is a device, and after.
+		deps.memory.setFreeHook(this, this.order);
+	}
+
+	get state(): string {
+		return this.#state;
+	}
+
+	get refcnt(): number {
+		return this.#request.refcnt.value;
+	}
+
+	/** Accesses to its atomics since boot. */
+	get atomicAccesses(): number {
+		let accesses = this.#request.refcnt.accesses;
+		for (const bitmap of this.#bitmaps.values()) {
+			accesses += bitmap.freePages.accesses;
+		}
+		return accesses;
+	}
+
+	bitmapOf(zone: Zone): ZoneBitmap | undefined {
+		return this.#bitmaps.get(zone);
+	}
+
+	/** page_reporting_enable. -EDEADLK where the kernel would wait for ever: the mutex was never given back. */
+	register(device: ReportingDevice): number {
+		if (this.#mutex.held) {
+			return -EDEADLK;
+		}
+		if (this.#device !== undefined) {
+			return -EBUSY;
+		}
+		for (const zone of this.#deps.memory.zones) {
+			const block = 2 ** this.order;
+			const base = this.switches.alignBase ? Math.floor(zone.startPfn / block) * block : zone.startPfn;
+			this.#bitmaps.set(zone, new ZoneBitmap(zone, this.order, base, this.#endOf(zone)));
+		}
+		this.#request.refcnt.set(0);
+		this.#device = device;
+		if (this.switches.initialFlush) {
+			this.#noteAllFree();
+		}
+		return 0;
+	}
+
+	/** page_reporting_disable */
+	*unregister(device: ReportingDevice): KernelThread {
+		yield* this.#mutex.lock();
+		if (this.#device !== device) {
+			if (this.switches.mutexRelease) {
+				this.#mutex.unlock();
+			}
+			return; // as it stands in the patch: with the mutex
+		}
+		this.#device = undefined;
+		yield* this.rcu.synchronize();
+		yield* this.#work.cancelSync();
+		yield* this.#residualWork.cancelSync();
+		this.#bitmaps = new Map();
+		this.#mutex.unlock();
+	}
+
+	noteFree(zone: Zone, pfn: number, order: number): KernelThread | undefined {
+		const rest = this.#enqueue(zone, pfn, order);
+		if (this.#options.stepwise === true) {
+			return rest;
+		}
+		runThrough(rest);
+		return undefined;
+	}
+
+	audit(): ReportingAudit {
+		const bitmaps = [...this.#bitmaps.values()];
+		const zones = bitmaps.map((bitmap) => ({
+			zone: bitmap.zone.name,
+			freePages: bitmap.freePages.value,
+			bitsSet: bitmap.countSet(),
+			requested: bitmap.requested,
+		}));
+		const busy = this.#busy;
+		const problems: string[] = [];
+		for (const {zone, freePages, bitsSet} of zones) {
+			if (freePages !== bitsSet) {
+				problems.push(`${zone}: free_pages is ${freePages}, ${bitsSet} bits are set`);
+			}
+			if (!busy && bitsSet >= this.switches.threshold) {
+				problems.push(`${zone}: ${bitsSet} bits wait, and no job is queued`);
+			}
+		}
+		const expected = this.#request.expected(bitmaps);
+		if (!busy && expected !== undefined && expected !== this.refcnt) {
+			problems.push(`refcnt is ${this.refcnt}, what it counts is ${expected}`);
+		}
+		if (this.rcu.leaked > 0) {
+			problems.push(`${this.rcu.leaked} times returned inside rcu_read_lock`);
+		}
+		if (this.#mutex.held && !busy && this.#device !== undefined) {
+			problems.push('page_reporting_mutex is held by nobody who will release it');
+		}
+		const lowestRefcnt = this.#request.refcnt.lowest;
+		return {refcnt: this.refcnt, lowestRefcnt, zones, busy, problems};
+	}
+
+	/** __page_reporting_enqueue, zone.lock held. */
+	*#enqueue(zone: Zone, pfn: number, order: number): KernelThread {
+		this.rcu.readLock();
+		yield point('read page_reporting_conf');
+		if (this.#device === undefined) {
+			if (this.switches.rcuBalance) {
+				this.rcu.readUnlock();
+			} else {
+				this.rcu.leak(); // as it stands in the patch: return without rcu_read_unlock
+			}
+			return;
+		}
+		yield* this.#noteBlock(zone, pfn, order);
+		this.rcu.readUnlock();
+	}
+
+	*#noteBlock(zone: Zone, pfn: number, order: number): KernelThread {
+		const bitmap = this.#bitmaps.get(zone)!;
+		const bits = this.switches.allBits ? 2 ** (order - this.order) : 1;
+		for (let nr = 0; nr < bits; nr++) {
+			const newlySet = yield* this.#setBit(bitmap, pfn + nr * 2 ** this.order);
+			yield* this.#request.note(bitmap, newlySet);
+		}
+		if (this.switches.residual) {
+			this.#residualWork.queue(RESIDUAL_DELAY_NS);
+		}
+	}
+
+	/** bitmap_set_bit: true if the bit was not set. Memory that came after the bitmap has no bit. */
+	*#setBit(bitmap: ZoneBitmap, pfn: number): KernelThread<boolean> {
+		const bit = bitmap.bitOf(pfn);
+		if (bit >= bitmap.nbits && this.switches.growBitmap) {
+			bitmap.grow(this.#endOf(bitmap.zone));
+		}
+		if (bit >= bitmap.nbits) {
+			return false;
+		}
+		yield point(`set bit ${bitmap.zone.name}`);
+		if (bitmap.testAndSet(bit)) {
+			return false;
+		}
+		yield bitmap.freePages.before('inc');
+		bitmap.freePages.inc();
+		bitmap.stalled = false;
+		return true;
+	}
+
+	/** initial-flush=on: as if everything that is free now had just been freed. */
+	#noteAllFree(): void {
+		for (const zone of this.#deps.memory.zones) {
+			zone.lock.take('irq');
+			for (const {page, order} of zone.freeArea.blocks()) {
+				if (order >= this.order) {
+					runThrough(this.#noteBlock(zone, zone.memmap.pfnOf(page), order));
+				}
+			}
+			zone.lock.release();
+		}
+	}
+
+	#endOf(zone: Zone): number {
+		return this.#options.hotplug?.zoneEndPfn(zone) ?? zone.endPfn;
+	}
+
+	get #busy(): boolean {
+		return this.#running > 0 || this.#work.pending;
+	}
+
+	/** page_reporting_wq */
+	*#process(): KernelThread {
+		yield* this.#runJob(function* (this: BitmapReporting, context: ScanContext) {
+			yield* this.#request.run(context, [...this.#bitmaps.values()]);
+		});
+	}
+
+	*#processResidual(): KernelThread {
+		yield* this.#runJob(function* (this: BitmapReporting, context: ScanContext) {
+			let cleared = 0;
+			for (const bitmap of this.#bitmaps.values()) {
+				cleared += bitmap.freePages.value > 0 ? yield* scanZone(context, bitmap) : 0;
+			}
+			yield* this.#request.noteCleared(cleared);
+		});
+	}
+
+	*#runJob(job: (this: BitmapReporting, context: ScanContext) => KernelThread): KernelThread {
+		const device = this.#device;
+		if (device === undefined) {
+			return;
+		}
+		yield* this.#scanning.lock();
+		this.#running++;
+		this.#noteState();
+		this.stats.passes++;
+		yield* job.call(this, {
+			device,
+			switches: this.switches,
+			stats: this.stats,
+			trace: this.#deps.trace ?? NO_TRACE,
+			nowNs: this.#deps.nowNs,
+			isOnline: (pfn) => this.#options.hotplug?.isOnline(pfn) ?? true,
+		});
+		this.#running--;
+		this.#noteState();
+		this.#scanning.unlock();
+	}
+
+	#noteState(): void {
+		const state = this.#running > 0 ? 'ACTIVE' : this.#work.pending ? 'REQUESTED' : 'IDLE';
+		const trace = this.#deps.trace ?? NO_TRACE;
+		if (state !== this.#state && trace.active) {
+			trace.emit({type: 'reporting-state', design: this.design, state});
+		}
+		this.#state = state;
+	}
+}
+
+function makeRequest(scheme: RequestScheme, deps: ConstructorParameters<typeof FlagRequest>[0]): Request {
+	switch (scheme) {
+		case 'v12':
+			return new FlagRequest(deps);
+		case 'per-zone':
+			return new PerZoneRequest(deps, {swap: false});
+		case 'swap':
+			return new PerZoneRequest(deps, {swap: true});
+		case 'fetch-inc':
+			return new FetchIncRequest(deps);
+	}
+}

@@ -1,0 +1,134 @@
+/**
+ * The least that free page reporting needs to run: zones, a scheduler on virtual time, a design, and a host that
+ * answers after a while. No machine, no driver, no rings: a scenario is about who frees what when.
+ */
+import {Bus} from '../board/bus.js';
+import {Clock} from '../board/clock.js';
+import {RAM_BASE, TIMEBASE_HZ} from '../board/memory-map.js';
+import {DirectHart} from '../cpu-lite/direct-hart.js';
+import {VmsimError} from '../errors.js';
+import {Tracer, type BlockRecord} from '../events.js';
+import {RISCV_ZONES} from '../guest-kernel/mm/memblock.js';
+import {Memory, type MemoryOptions} from '../guest-kernel/mm/memory.js';
+import {ReportLedger} from '../guest-kernel/reporting/ledger.js';
+import type {ReportingDesign, ReportingOptions} from '../guest-kernel/reporting/registry.js';
+import type {PageReporting, ReportingDevice} from '../guest-kernel/reporting/reporting.js';
+import {Scheduler} from '../guest-kernel/scheduler.js';
+import {sleep, type KernelThread} from '../guest-kernel/task.js';
+import {SchedulerWorkQueue} from '../guest-kernel/workqueue.js';
+import type {GuestRam} from '../host/ram.js';
+import {NS_PER_S} from '../units.js';
+
+/** One call of the device's report. */
+export interface ReportCall {
+	/** Virtual time when the blocks were handed over. */
+	readonly atNs: number;
+	readonly zone: string;
+	readonly blocks: readonly BlockRecord[];
+}
+
+/** A host that writes down what it is told. */
+export class BenchHost implements ReportingDevice {
+	readonly capacity: number;
+	readonly calls: ReportCall[] = [];
+	/** Runs while the blocks are with the host; what it returns is the answer, 0 if nothing. */
+	during: (call: ReportCall, index: number) => number | void = () => 0;
+	readonly #nowNs: () => number;
+	readonly #latencyNs: number;
+
+	constructor(nowNs: () => number, {capacity = 1024, latencyNs = 10_000} = {}) {
+		this.#nowNs = nowNs;
+		this.capacity = capacity;
+		this.#latencyNs = latencyNs;
+	}
+
+	*report(sg: readonly BlockRecord[], zone: string): KernelThread<number> {
+		const call = {atNs: this.#nowNs(), zone, blocks: [...sg]};
+		this.calls.push(call);
+		yield sleep('the host', this.#latencyNs);
+		return this.during(call, this.calls.length - 1) ?? 0;
+	}
+}
+
+export interface ReportingBench {
+	readonly memory: Memory;
+	readonly trace: Tracer;
+	/** What the host knows, independent of the design's own marks. */
+	readonly ledger: ReportLedger;
+	readonly scheduler: Scheduler;
+	readonly host: BenchHost;
+	/** Undefined for `off`. */
+	readonly reporting: PageReporting | undefined;
+	nowNs(): number;
+	/** Runs for so many virtual seconds. */
+	seconds(n: number): void;
+	/** Runs until nothing is left to happen. Never ends if something always is. */
+	settle(): void;
+}
+
+export interface BenchOptions {
+	readonly memory: Pick<MemoryOptions, 'present'> & Partial<MemoryOptions>;
+	readonly reporting?: ReportingOptions;
+	readonly host?: {readonly capacity?: number; readonly latencyNs?: number};
+}
+
+/** The bench, with no device registered yet. Per-cpu lists are off unless asked for. */
+export function reportingBench(
+	design: ReportingDesign | undefined,
+	{memory: memoryOptions, reporting: options = {}, host: hostOptions = {}}: BenchOptions,
+): ReportingBench {
+	const clock = new Clock();
+	const hart = new DirectHart({
+		hartId: 0,
+		ram: NO_RAM,
+		bus: new Bus(),
+		clock,
+		timebaseHz: TIMEBASE_HZ,
+		console() {},
+		onReset() {},
+	});
+	const scheduler = new Scheduler(hart);
+	const nowNs = () => hart.nowNs();
+	const trace = new Tracer(nowNs);
+	const memory = new Memory({zones: RISCV_ZONES, pcp: 'off', trace, ...memoryOptions});
+	const ledger = new ReportLedger(memory.memmap);
+	trace.subscribe(ledger.listen, {pages: true});
+	const workqueue = new SchedulerWorkQueue(scheduler);
+	return {
+		memory,
+		trace,
+		ledger,
+		scheduler,
+		host: new BenchHost(nowNs, hostOptions),
+		reporting: design?.({memory, workqueue, nowNs, trace}, options),
+		nowNs,
+		seconds(n) {
+			scheduler.run({untilNs: nowNs() + n * NS_PER_S});
+		},
+		settle() {
+			scheduler.run();
+		},
+	};
+}
+
+function refuse(): never {
+	throw new VmsimError('GPA_OUT_OF_RANGE', 'a bench without memory contents was asked for some');
+}
+
+/** A scenario moves pages about and never looks into them. */
+const NO_RAM: GuestRam = {
+	base: RAM_BASE,
+	sizeBytes: 0,
+	contains: () => false,
+	read8: refuse,
+	read16: refuse,
+	read32: refuse,
+	write8: refuse,
+	write16: refuse,
+	write32: refuse,
+	readBytes: refuse,
+	writeBytes: refuse,
+	fill32: refuse,
+	discard: refuse,
+	flushDiscards: refuse,
+};
