@@ -93,6 +93,14 @@ export class ExactReplay {
 		return true;
 	}
 
+	/** Makes a block of pages that were allocated before the replay began one that freePages takes. */
+	adopt(pfn: number, order: number): void {
+		assert(this.stateOf(pfn) === 'unknown', 'an adopted block was allocated before the replay began');
+		const page = this.#memmap.pageOf(pfn);
+		this.#memmap.flags[page] = PG_HEAD;
+		this.#memmap.order[page] = order;
+	}
+
 	/** Who has the page now. */
 	stateOf(pfn: number): PageState {
 		const zone = this.#memory.zoneOf(pfn);

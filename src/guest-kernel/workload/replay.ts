@@ -1,0 +1,156 @@
+/**
+ * The workload that is real: a page-allocation trace of another kernel. Its free set is laid out page for page, its
+ * clock becomes ours, and its events are applied one by one, with our page reporting running in place of its own.
+ */
+import type {Hart} from '../../cpu-lite/hart.js';
+import type {BlockRecord, Trace} from '../../events.js';
+import type {TraceFeed} from '../../traces/feed.js';
+import {MARKER, type FtraceBatch} from '../../traces/ftrace.js';
+import {parseSnapshot} from '../../traces/snapshot.js';
+import type {TraceSurvey} from '../../traces/survey.js';
+import {NS_PER_S} from '../../units.js';
+import {ExactReplay} from '../mm/exact-replay.js';
+import type {Memory} from '../mm/memory.js';
+import {point, sleep, type KernelThread} from '../task.js';
+import {PageStamps} from './page-stamps.js';
+import {compareFreeSet, compareSnapshot, type SnapshotComparison} from './replay-compare.js';
+import {ExactApplier, type ReplayMismatch} from './replay-exact.js';
+import {RequestsApplier} from './replay-requests.js';
+import {ReplayTimeline} from './replay-timeline.js';
+
+/** One way of applying recorded events to our memory. */
+export interface ReplayApplier {
+	apply(batch: FtraceBatch, index: number): void;
+	/** The trace is over. */
+	finish(): void;
+}
+
+export interface ReplayInput {
+	mode: 'exact' | 'requests';
+	feed: TraceFeed;
+	survey: TraceSurvey;
+	/** The recorded free set, recorded pfns; `reported` where the recorded host knew of the block already. */
+	initialFree: readonly (BlockRecord & {reported: boolean})[];
+	/** One byte a recorded pfn. */
+	finalFreeSet?: Uint8Array;
+	/** The zones that the recorded kernel had. */
+	zoneNames: ReadonlySet<string>;
+	/** Our pfn = recorded pfn + bias: RAM begins elsewhere on the recorded machine. */
+	pfnBias: number;
+}
+
+export interface ReplayResult {
+	events: number;
+	snapshots: SnapshotComparison[];
+	/** Undefined where no final free set was recorded. */
+	finalFreeSetDifferencePages: number | undefined;
+	mismatchCount: number;
+	mismatches: ReplayMismatch[];
+	failedRequests: number;
+	checkedPages: number;
+	failures: number;
+}
+
+export interface ReplayContext {
+	hart: Hart;
+	memory: Memory;
+	trace: Trace;
+	seed: number;
+}
+
+/** Page reporting makes its first pass 2 s after a device registered; the recording begins when that is over. */
+const SETTLE_NS = 10 * NS_PER_S;
+
+export class Replay {
+	readonly result: ReplayResult = {
+		events: 0,
+		snapshots: [],
+		finalFreeSetDifferencePages: undefined,
+		mismatchCount: 0,
+		mismatches: [],
+		failedRequests: 0,
+		checkedPages: 0,
+		failures: 0,
+	};
+	/** Virtual time at which the recording's first event fell, ns; undefined before. */
+	startNs: number | undefined;
+	readonly #input: ReplayInput;
+
+	constructor(input: ReplayInput) {
+		this.#input = input;
+	}
+
+	/** 0 to 1. */
+	get progress(): number {
+		return this.result.events / this.#input.survey.events;
+	}
+
+	*run({hart, memory, trace, seed}: ReplayContext): KernelThread {
+		const {survey, mode, pfnBias, initialFree} = this.#input;
+		yield sleep('page reporting to settle', SETTLE_NS);
+		const pages = new ExactReplay(memory);
+		for (const {pfn, order, reported} of initialFree) {
+			pages.placeFreeBlock(pfn + pfnBias, order, {reported});
+		}
+		const {basePfn, nrPages} = memory.memmap;
+		const stamps = new PageStamps(hart, trace, seed, basePfn, nrPages);
+		const exact = mode === 'exact' ? new ExactApplier(pages, stamps, survey.bypassed, pfnBias) : undefined;
+		const requests = mode === 'requests' ? new RequestsApplier(memory, pages, stamps, pfnBias) : undefined;
+		this.startNs = hart.nowNs();
+		yield* this.#play((exact ?? requests)!, memory, new ReplayTimeline(hart, survey.firstTimeUs));
+		Object.assign(this.result, stamps.counts, {
+			mismatchCount: exact?.mismatchCount ?? 0,
+			mismatches: exact?.mismatches ?? [],
+			failedRequests: requests?.failedRequests ?? 0,
+		});
+	}
+
+	*#play(applier: ReplayApplier, memory: Memory, timeline: ReplayTimeline): KernelThread {
+		const {feed, survey} = this.#input;
+		for (;;) {
+			while (feed.wanted) {
+				yield point('the next part of the trace');
+			}
+			const {batch} = feed;
+			if (batch === undefined) {
+				break;
+			}
+			for (let index = 0; index < batch.count; index++) {
+				const event = batch.firstEvent + index;
+				if (event === survey.endEvent) {
+					applier.finish();
+					this.#compareFinal(memory);
+				}
+				if (timeline.earlyNs(batch.timeUs[index]!) > 0) {
+					yield* timeline.waitFor(batch.timeUs[index]!);
+				}
+				if (batch.kind[index] === MARKER) {
+					applier.finish();
+					this.#marker(batch.markers.get(index)!, memory);
+				} else if (event >= survey.startEvent) {
+					applier.apply(batch, index);
+				}
+				this.result.events++;
+			}
+			feed.advance();
+		}
+		applier.finish();
+		if (survey.endEvent === survey.events) {
+			this.#compareFinal(memory);
+		}
+	}
+
+	#marker(text: string, memory: Memory): void {
+		const snapshot = parseSnapshot(text);
+		if (snapshot !== undefined) {
+			this.result.snapshots.push(compareSnapshot(snapshot, memory.zones));
+		}
+	}
+
+	#compareFinal(memory: Memory): void {
+		const {finalFreeSet, zoneNames, pfnBias} = this.#input;
+		if (finalFreeSet !== undefined) {
+			this.result.finalFreeSetDifferencePages = compareFreeSet(finalFreeSet, memory, zoneNames, pfnBias);
+		}
+	}
+}
