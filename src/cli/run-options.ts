@@ -7,21 +7,12 @@ import {readFileSync} from 'node:fs';
 import type {Options} from 'yargs';
 import {DEFAULT_MACHINE, type MachineConfig, type WorkloadConfig} from '../config.js';
 import {UsageError} from '../errors.js';
+import type {ReplayFiles} from '../replay-setup.js';
 import {GiB, KiB, MiB, NS_PER_S, TiB} from '../units.js';
 import {BALLOON_KEYS, readFeatures} from './features-option.js';
 import {readReporting} from './reporting-option.js';
 import {readChoice, readDuration, readInteger, readKeyed, readSize, readSwitch} from './values.js';
 import {readWorkload} from './workload-option.js';
-
-/** Files of `--workload replay`. */
-export interface ReplayFiles {
-	trace?: string;
-	kpageflagsStart?: string;
-	kpageflagsEnd?: string;
-	zoneinfo?: string;
-	reports?: string;
-	mode: 'exact' | 'requests';
-}
 
 /** Everything that `vmsim run` was asked to do. */
 export interface RunPlan {

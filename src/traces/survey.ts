@@ -3,7 +3,7 @@
  * lists. A replay needs both before its first event.
  */
 import {BypassFinder} from './bypass.js';
-import {MARKER, type FtraceBatch} from './ftrace.js';
+import {MARKER, MM_PAGE_ALLOC_EXTFRAG, MM_PAGE_ALLOC_ZONE_LOCKED, type FtraceBatch} from './ftrace.js';
 
 /** What the first reading found. Events are numbered from 0. */
 export interface TraceSurvey {
@@ -17,6 +17,45 @@ export interface TraceSurvey {
 	endEvent: number;
 	/** Frees of per-cpu orders that went straight to the buddy. */
 	bypassed: Set<number>;
+	/**
+	 * One byte a page: 1 where the first that the trace shows of it is that the buddy handed it out, so that it was free
+	 * at the start. All that is known of the starting free set if nobody recorded /proc/kpageflags.
+	 */
+	taken: Uint8Array;
+}
+
+const UNSEEN = 0;
+const TAKEN_FIRST = 1;
+const SEEN_OTHERWISE = 2;
+
+/** What the trace shows first of each page. */
+class FirstSight {
+	#pages = new Uint8Array(1 << 18);
+
+	add(batch: FtraceBatch, index: number): void {
+		const kind = batch.kind[index]!;
+		if (kind === MARKER) {
+			return;
+		}
+		const start = batch.pfn[index]!;
+		const end = start + 2 ** batch.order[index]!;
+		if (end > this.#pages.length) {
+			const larger = new Uint8Array(2 ** Math.ceil(Math.log2(end + 1)));
+			larger.set(this.#pages);
+			this.#pages = larger;
+		}
+		const sight =
+			kind === MM_PAGE_ALLOC_ZONE_LOCKED || kind === MM_PAGE_ALLOC_EXTFRAG ? TAKEN_FIRST : SEEN_OTHERWISE;
+		for (let page = start; page < end; page++) {
+			if (this.#pages[page] === UNSEEN) {
+				this.#pages[page] = sight;
+			}
+		}
+	}
+
+	taken(highestPfn: number): Uint8Array {
+		return this.#pages.slice(0, highestPfn + 1).map((sight) => (sight === TAKEN_FIRST ? 1 : 0));
+	}
 }
 
 /**
@@ -37,7 +76,9 @@ export class TraceSurveyor {
 		startEvent: 0,
 		endEvent: Infinity,
 		bypassed: this.#bypass.bypassed,
+		taken: new Uint8Array(0),
 	};
+	readonly #firstSight = new FirstSight();
 
 	/** `finalFreeSet`: one byte a page, from the kpageflags at the end, if there are any. */
 	constructor(finalFreeSet?: Uint8Array) {
@@ -62,6 +103,7 @@ export class TraceSurveyor {
 				survey.highestPfn = batch.pfn[index]!;
 			}
 			this.#bypass.add(batch, index);
+			this.#firstSight.add(batch, index);
 			survey.lastTimeUs = timeUs;
 		}
 		survey.events += batch.count;
@@ -71,6 +113,7 @@ export class TraceSurveyor {
 		for (const event of this.#blamedAtEnd) {
 			this.#survey.bypassed.add(event);
 		}
+		this.#survey.taken = this.#firstSight.taken(this.#survey.highestPfn);
 		this.#survey.endEvent = Math.min(this.#survey.endEvent, this.#survey.events);
 		return this.#survey;
 	}

@@ -1,33 +1,14 @@
-/**
- * Recognisable contents of the pages that a program holds, so that lost or swapped memory is noticed: words derived
- * from the seed, the page and how often it was written, first and last in the page.
- */
-import type {Hart} from '../../cpu-lite/hart.js';
-import type {Trace} from '../../events.js';
-import {PAGE_SIZE} from '../../units.js';
-
-/** What came of the checks. */
-export interface IntegrityCounts {
-	checkedPages: number;
-	failures: number;
-}
-
-const FIRST_WORD = 0;
-const LAST_WORD = PAGE_SIZE - 4;
+/** Which pages of a replay hold recognisable contents, written when they were allocated and checked when freed. */
+import type {PageContents} from './page-contents.js';
 
 export class PageStamps {
-	readonly counts: IntegrityCounts = {checkedPages: 0, failures: 0};
-	readonly #hart: Hart;
-	readonly #trace: Trace;
-	readonly #seed: number;
+	readonly #contents: PageContents;
 	readonly #basePfn: number;
-	/** By page: how often it was stamped, 0 while it holds no stamp; the count survives in the upper bits. */
+	/** By page: how often it was stamped, times two, plus one while it holds the stamp. */
 	readonly #generation: Uint32Array;
 
-	constructor(hart: Hart, trace: Trace, seed: number, basePfn: number, pages: number) {
-		this.#hart = hart;
-		this.#trace = trace;
-		this.#seed = seed;
+	constructor(contents: PageContents, basePfn: number, pages: number) {
+		this.#contents = contents;
 		this.#basePfn = basePfn;
 		this.#generation = new Uint32Array(pages);
 	}
@@ -36,38 +17,17 @@ export class PageStamps {
 	write(pfn: number): void {
 		const index = pfn - this.#basePfn;
 		const generation = (this.#generation[index]! >>> 1) + 1;
-		this.#generation[index] = ((generation << 1) | 1) >>> 0;
-		const word = this.#word(pfn, generation);
-		this.#hart.store32(pfn * PAGE_SIZE + FIRST_WORD, word);
-		this.#hart.store32(pfn * PAGE_SIZE + LAST_WORD, ~word >>> 0);
+		this.#generation[index] = generation * 2 + 1;
+		this.#contents.stamp(pfn, generation);
 	}
 
-	/** Checks the stamp of a page that we give up; a page without one is passed over. */
+	/** Checks the stamp of a page that we give up; a page that was allocated before the replay has none. */
 	check(pfn: number): void {
 		const index = pfn - this.#basePfn;
 		const state = this.#generation[index]!;
-		if ((state & 1) === 0) {
-			return;
+		if ((state & 1) === 1) {
+			this.#generation[index] = state - 1;
+			this.#contents.check(pfn, 0, state >>> 1);
 		}
-		this.#generation[index] = state & ~1;
-		this.counts.checkedPages++;
-		const expected = this.#word(pfn, state >>> 1);
-		const first = this.#hart.load32(pfn * PAGE_SIZE + FIRST_WORD);
-		const last = ~this.#hart.load32(pfn * PAGE_SIZE + LAST_WORD) >>> 0;
-		if (first !== expected || last !== expected) {
-			this.counts.failures++;
-			if (this.#trace.active) {
-				const found = first !== expected ? first : last;
-				this.#trace.emit({type: 'integrity-failure', pfn, expected, found});
-			}
-		}
-	}
-
-	/** Never 0, so that a page that reads zero never passes. */
-	#word(pfn: number, generation: number): number {
-		let word =
-			Math.imul(pfn ^ Math.imul(this.#seed, 0x9e37_79b9), 0x85eb_ca6b) ^ Math.imul(generation, 0xc2b2_ae35);
-		word ^= word >>> 15;
-		return (word | 1) >>> 0;
 	}
 }

@@ -2,12 +2,12 @@
  * The workload that is real: a page-allocation trace of another kernel. Its free set is laid out page for page, its
  * clock becomes ours, and its events are applied one by one, with our page reporting running in place of its own.
  */
-import type {Hart} from '../../cpu-lite/hart.js';
-import type {BlockRecord, Trace} from '../../events.js';
+import type {BlockRecord} from '../../events.js';
 import type {TraceFeed} from '../../traces/feed.js';
 import {MARKER, type FtraceBatch} from '../../traces/ftrace.js';
 import {parseSnapshot} from '../../traces/snapshot.js';
 import type {TraceSurvey} from '../../traces/survey.js';
+import type {RecordedZone} from '../../traces/zoneinfo.js';
 import {NS_PER_S} from '../../units.js';
 import {ExactReplay} from '../mm/exact-replay.js';
 import type {Memory} from '../mm/memory.js';
@@ -17,6 +17,7 @@ import {compareFreeSet, compareSnapshot, type SnapshotComparison} from './replay
 import {ExactApplier, type ReplayMismatch} from './replay-exact.js';
 import {RequestsApplier} from './replay-requests.js';
 import {ReplayTimeline} from './replay-timeline.js';
+import {enterPhase, type Workload, type WorkloadContext, type WorkloadProgress} from './workload.js';
 
 /** One way of applying recorded events to our memory. */
 export interface ReplayApplier {
@@ -34,7 +35,7 @@ export interface ReplayInput {
 	/** One byte a recorded pfn. */
 	finalFreeSet?: Uint8Array;
 	/** The zones that the recorded kernel had. */
-	zoneNames: ReadonlySet<string>;
+	zones: readonly RecordedZone[];
 	/** Our pfn = recorded pfn + bias: RAM begins elsewhere on the recorded machine. */
 	pfnBias: number;
 }
@@ -47,21 +48,15 @@ export interface ReplayResult {
 	mismatchCount: number;
 	mismatches: ReplayMismatch[];
 	failedRequests: number;
-	checkedPages: number;
-	failures: number;
-}
-
-export interface ReplayContext {
-	hart: Hart;
-	memory: Memory;
-	trace: Trace;
-	seed: number;
 }
 
 /** Page reporting makes its first pass 2 s after a device registered; the recording begins when that is over. */
 const SETTLE_NS = 10 * NS_PER_S;
 
-export class Replay {
+export class ReplayWorkload implements Workload {
+	readonly name = 'replay';
+	readonly progress: WorkloadProgress = {phase: 'waiting', done: 0, heldBytes: 0};
+	readonly counters = {events: 0};
 	readonly result: ReplayResult = {
 		events: 0,
 		snapshots: [],
@@ -69,8 +64,6 @@ export class Replay {
 		mismatchCount: 0,
 		mismatches: [],
 		failedRequests: 0,
-		checkedPages: 0,
-		failures: 0,
 	};
 	/** Virtual time at which the recording's first event fell, ns; undefined before. */
 	startNs: number | undefined;
@@ -80,29 +73,39 @@ export class Replay {
 		this.#input = input;
 	}
 
-	/** 0 to 1. */
-	get progress(): number {
-		return this.result.events / this.#input.survey.events;
-	}
-
-	*run({hart, memory, trace, seed}: ReplayContext): KernelThread {
+	*run(context: WorkloadContext): KernelThread {
+		const {hart, memory, contents} = context;
 		const {survey, mode, pfnBias, initialFree} = this.#input;
 		yield sleep('page reporting to settle', SETTLE_NS);
+		enterPhase(this.progress, 'replaying', 0, context);
+		this.#adoptZones(memory);
 		const pages = new ExactReplay(memory);
 		for (const {pfn, order, reported} of initialFree) {
 			pages.placeFreeBlock(pfn + pfnBias, order, {reported});
 		}
-		const {basePfn, nrPages} = memory.memmap;
-		const stamps = new PageStamps(hart, trace, seed, basePfn, nrPages);
+		const stamps = new PageStamps(contents, memory.memmap.basePfn, memory.memmap.nrPages);
 		const exact = mode === 'exact' ? new ExactApplier(pages, stamps, survey.bypassed, pfnBias) : undefined;
 		const requests = mode === 'requests' ? new RequestsApplier(memory, pages, stamps, pfnBias) : undefined;
 		this.startNs = hart.nowNs();
 		yield* this.#play((exact ?? requests)!, memory, new ReplayTimeline(hart, survey.firstTimeUs));
-		Object.assign(this.result, stamps.counts, {
+		Object.assign(this.result, {
 			mismatchCount: exact?.mismatchCount ?? 0,
 			mismatches: exact?.mismatches ?? [],
 			failedRequests: requests?.failedRequests ?? 0,
 		});
+		enterPhase(this.progress, 'done', 1, context);
+	}
+
+	/** Gives our zones the sizes and watermarks of the recorded ones: they decide what may be isolated. */
+	#adoptZones(memory: Memory): void {
+		for (const recorded of this.#input.zones) {
+			const zone = memory.zones.find(({name}) => name === recorded.name);
+			if (zone !== undefined && recorded.watermarkLow > 0) {
+				zone.managedPages = recorded.managedPages;
+				zone.watermark.set([recorded.watermarkMin, recorded.watermarkLow, recorded.watermarkHigh]);
+			}
+		}
+		memory.updatePagesets();
 	}
 
 	*#play(applier: ReplayApplier, memory: Memory, timeline: ReplayTimeline): KernelThread {
@@ -130,8 +133,10 @@ export class Replay {
 				} else if (event >= survey.startEvent) {
 					applier.apply(batch, index);
 				}
-				this.result.events++;
 			}
+			this.result.events += batch.count;
+			this.counters.events = this.result.events;
+			this.progress.done = this.result.events / survey.events;
 			feed.advance();
 		}
 		applier.finish();
@@ -148,7 +153,8 @@ export class Replay {
 	}
 
 	#compareFinal(memory: Memory): void {
-		const {finalFreeSet, zoneNames, pfnBias} = this.#input;
+		const {finalFreeSet, zones, pfnBias} = this.#input;
+		const zoneNames = new Set(zones.map(({name}) => name));
 		if (finalFreeSet !== undefined) {
 			this.result.finalFreeSetDifferencePages = compareFreeSet(finalFreeSet, memory, zoneNames, pfnBias);
 		}

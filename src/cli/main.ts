@@ -1,0 +1,62 @@
+#!/usr/bin/env node
+/** The command line: `vmsim COMMAND`. Exit codes: 0 ok, 1 the run or check found a failure, 2 bad usage, 130 SIGINT. */
+import {readFileSync} from 'node:fs';
+import yargs from 'yargs';
+import {hideBin} from 'yargs/helpers';
+import {UsageError, VmsimError} from '../errors.js';
+import {command as run} from './run.js';
+
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+
+function version(): string {
+	const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
+	return (JSON.parse(text) as {version: string}).version;
+}
+
+/** Prints what a person needs: no stack for their mistakes, all of it for ours. */
+function report(error: unknown): never {
+	if (error instanceof UsageError) {
+		process.stderr.write(`vmsim: ${error.message}\nTry 'vmsim --help'.\n`);
+		process.exit(EXIT_USAGE);
+	}
+	if (error instanceof VmsimError) {
+		process.stderr.write(`vmsim: ${error.message} [${error.code}]\n`);
+		process.exit(EXIT_FAILURE);
+	}
+	process.stderr.write(
+		`vmsim: this is a bug of vmsim: ${error instanceof Error ? error.stack : String(error)}\n`,
+	);
+	process.exit(EXIT_FAILURE);
+}
+
+// A reader that has seen enough (`| head -1`) closes our stdout: that is no failure of the run.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+	if (error.code === 'EPIPE') {
+		process.exit(0);
+	}
+	throw error;
+});
+
+try {
+	await yargs(hideBin(process.argv))
+		.scriptName('vmsim')
+		.usage('$0 COMMAND\n\nA laboratory for memory that a guest gives back to its host.')
+		.command(run)
+		.demandCommand(1, 'which command?')
+		.strict()
+		.recommendCommands()
+		.parserConfiguration({'duplicate-arguments-array': false})
+		.version(version())
+		.help()
+		.alias('h', 'help')
+		.completion('completion', 'print a completion script for bash or zsh')
+		.epilogue('Exit codes: 0 ok, 1 the run or check found a failure, 2 bad usage, 130 interrupted.')
+		.wrap(Math.min(110, process.stdout.columns ?? 100))
+		.fail((message, error) => {
+			throw error ?? new UsageError(message);
+		})
+		.parseAsync();
+} catch (error) {
+	report(error);
+}

@@ -1,0 +1,102 @@
+/** `vmsim run`: a machine, its guest and a workload, from reset to the end. */
+import type {CommandModule} from 'yargs';
+import {formatSize} from '../units.js';
+import {processRssBytes} from '../host/rss.js';
+import {prepareReplay} from '../replay-setup.js';
+import {Simulation} from '../simulation.js';
+import {NO_LIVE_VIEW, openLiveView, type LiveFigures, type LiveView} from './live.js';
+import {planRun, yargsOptions, type RunPlan} from './run-options.js';
+import {summarize} from './summary.js';
+
+const EXIT_FAILURE = 1;
+const EXIT_INTERRUPTED = 130;
+
+function figuresOf(simulation: Simulation): LiveFigures {
+	const {machine, kernel, plan} = simulation;
+	const {workload, memory, reporting} = kernel;
+	return {
+		timeNs: machine.clock.nowNs,
+		guestMemBytes: machine.memory.sizeBytes,
+		guestFreeBytes: (memory?.totalFreePages() ?? 0) * 4096,
+		hostBackedBytes: machine.memory.backedBytes,
+		rssBytes: processRssBytes(),
+		batches: reporting?.stats.batches ?? 0,
+		reportedBytes: reporting?.stats.reportedBytes ?? 0,
+		workload: plan.workload.name,
+		phase: workload.progress.phase,
+		progress: workload.progress.done,
+	};
+}
+
+function openView({json, quiet}: RunPlan): LiveView {
+	return json || quiet ? NO_LIVE_VIEW : openLiveView(process.stderr, () => performance.now());
+}
+
+/** Runs the plan, prints what came of it and returns the exit code. */
+async function execute(plan: RunPlan): Promise<number> {
+	const replay = plan.workload.name === 'replay' ? await prepareReplay(plan.replay) : undefined;
+	const simulation = await Simulation.create({...plan, ...(replay ? {replay} : {replay: undefined})});
+	const view = openView(plan);
+	let interrupts = 0;
+	const onSignal = () => {
+		interrupts++;
+		if (interrupts > 1) {
+			view.close();
+			process.exit(EXIT_INTERRUPTED);
+		}
+	};
+	process.on('SIGINT', onSignal);
+	try {
+		await simulation.run({
+			onSlice: () => view.update(() => figuresOf(simulation)),
+			interrupted: () => interrupts > 0,
+		});
+	} finally {
+		view.close();
+		process.off('SIGINT', onSignal);
+	}
+	const result = simulation.result();
+	process.stdout.write(plan.json ? `${JSON.stringify(result, null, 2)}\n` : summarize(result));
+	if (result.deterministic.ended === 'interrupted') {
+		return EXIT_INTERRUPTED;
+	}
+	const lost = result.deterministic.integrity.failures > 0;
+	const failed = ['guest-halted', 'idle', 'host-memory-exhausted'].includes(result.deterministic.ended);
+	return lost || failed ? EXIT_FAILURE : 0;
+}
+
+export const command: CommandModule = {
+	command: 'run',
+	describe: 'Run a machine: a guest kernel that takes memory and gives it back',
+	builder: (yargs) =>
+		yargs
+			.options(yargsOptions())
+			.option('config', {
+				type: 'string',
+				requiresArg: true,
+				group: 'Output:',
+				describe: 'JSON file of flags; flags win',
+			})
+			.option('print-config', {
+				type: 'boolean',
+				group: 'Output:',
+				describe: 'Print the effective flags as JSON and stop',
+			})
+			.example('$0 run --guest-mem 4G', 'memhog takes 3 GiB, frees it, and the host gets it back')
+			.example('$0 run -w churn -m 1G --json', 'seeded allocations of many orders; the result as JSON')
+			.example('$0 run -w replay', 'replay a trace of a real kernel, page for page'),
+	handler: async (argv) => {
+		const {plan, texts} = planRun(argv, argv['config'] as string | undefined);
+		if (argv['print-config'] === true) {
+			process.stdout.write(`${JSON.stringify(texts, null, 2)}\n`);
+			return;
+		}
+		if (!plan.json && !plan.quiet) {
+			const {guestMemBytes} = plan.machine;
+			process.stderr.write(
+				`vmsim: guest memory ${formatSize(guestMemBytes)} (${guestMemBytes} bytes), seed ${plan.machine.seed}\n`,
+			);
+		}
+		process.exitCode = await execute(plan);
+	},
+};

@@ -1,0 +1,194 @@
+/**
+ * A run from reset to its end: a machine, the guest kernel on it, and a workload. What the command line does, and what
+ * a test suite does that wants whole runs.
+ */
+import type {MachineConfig, WorkloadConfig} from './config.js';
+import type {BlockRecord} from './events.js';
+import {GuestKernel} from './guest-kernel/kernel.js';
+import type {RunOutcome} from './guest-kernel/scheduler.js';
+import {Churn, type ChurnOptions} from './guest-kernel/workload/churn.js';
+import {Memhog, type MemhogOptions} from './guest-kernel/workload/memhog.js';
+import {PageFault, type PageFaultOptions} from './guest-kernel/workload/page-fault.js';
+import type {Workload} from './guest-kernel/workload/workload.js';
+import {UsageError, VmsimError} from './errors.js';
+import {processRssBytes} from './host/rss.js';
+import {Machine} from './machine.js';
+import type {PreparedReplay} from './replay-setup.js';
+import {readResult} from './read-result.js';
+import type {RunEnd, RunResult} from './run-result.js';
+
+export interface SimulationPlan {
+	machine: MachineConfig;
+	workload: WorkloadConfig;
+	/** Virtual time after which the run stops; null: when the workload is done. */
+	durationNs: number | null;
+	/** For the workload `replay`: what src/replay-setup.ts made of the recorded files. */
+	replay?: PreparedReplay;
+}
+
+export interface RunHooks {
+	/** Called between two slices of the run, about every 50 ms of wall time. Watching changes nothing. */
+	onSlice?: () => void;
+	/** Ends the run at the next slice. */
+	interrupted?: () => boolean;
+	/** Wall time, ms: slices are cut by it, and by nothing else. */
+	wallMs?: () => number;
+}
+
+const SLICE_MS = 50;
+
+function makeWorkload(plan: SimulationPlan): Workload {
+	const {name, options} = plan.workload;
+	switch (name) {
+		case 'memhog':
+			return new Memhog(options as unknown as MemhogOptions);
+		case 'page-fault':
+			return new PageFault(options as PageFaultOptions);
+		case 'churn':
+			return new Churn(options as ChurnOptions);
+		case 'replay':
+			if (plan.replay) {
+				return plan.replay.workload;
+			}
+			throw new UsageError('the workload replay wants a prepared trace');
+		default:
+			throw new UsageError(`no workload ${JSON.stringify(name)}; legal: memhog, page-fault, churn, replay`);
+	}
+}
+
+/** Figures of the process, measured. */
+export interface ProcessFigures {
+	wallMs: number;
+	rssBeforeBytes: number;
+	rssPeakBytes: number;
+	rssEndBytes: number;
+}
+
+export class Simulation {
+	readonly plan: SimulationPlan;
+	readonly machine: Machine;
+	readonly kernel: GuestKernel;
+	readonly process: ProcessFigures = {wallMs: 0, rssBeforeBytes: 0, rssPeakBytes: 0, rssEndBytes: 0};
+	/** Frames that the guest had when its workload began: what the kernel itself holds. */
+	framesBefore = 0;
+	ended: RunEnd | undefined;
+	/** With a replay: blocks that the device took since the recording began, ours. */
+	readonly replayReports: BlockRecord[] = [];
+
+	private constructor(plan: SimulationPlan, machine: Machine) {
+		const {guest, reporting, balloon, seed} = plan.machine;
+		this.plan = plan;
+		this.machine = machine;
+		this.kernel = new GuestKernel({
+			hart: machine.hart,
+			dtbAddress: machine.deviceTreeAddress,
+			workload: makeWorkload(plan),
+			trace: machine.trace,
+			options: {
+				seed,
+				memory: {pcp: guest.pcp, cpus: guest.cpus, ...plan.replay?.memory},
+				poison: guest.poison,
+				reporting: reporting.design,
+				reportingOptions: {order: reporting.order, delayNs: reporting.delayNs, capacity: reporting.capacity},
+				queueNumbering: balloon.queueNumbering,
+			},
+		});
+		const {replay} = plan;
+		if (replay) {
+			machine.trace.subscribe((event) => {
+				if (event.type === 'report-return' && event.ok && replay.workload.startNs !== undefined) {
+					this.replayReports.push(...event.blocks);
+				}
+			});
+		}
+	}
+
+	/** Builds everything and runs nothing. `console` gets what the guest prints. */
+	static async create(
+		plan: SimulationPlan,
+		{console}: {console?: (text: string) => void} = {},
+	): Promise<Simulation> {
+		const {replay} = plan;
+		const config = replay ? {...plan.machine, guestMemBytes: replay.guestMemBytes} : plan.machine;
+		const machine = await Machine.create(config, console === undefined ? {} : {console});
+		return new Simulation(plan, machine);
+	}
+
+	/** Runs to the end and returns why it ended. */
+	async run({
+		onSlice = () => {},
+		interrupted = () => false,
+		wallMs = () => performance.now(),
+	}: RunHooks = {}): Promise<RunEnd> {
+		const startMs = wallMs();
+		const {process, machine} = this;
+		const feed = this.plan.replay?.feed;
+		process.rssBeforeBytes = processRssBytes();
+		try {
+			for (;;) {
+				const sliceEnd = wallMs() + SLICE_MS;
+				const outcome = this.#slice(() => feed?.wanted === true || wallMs() >= sliceEnd);
+				process.rssPeakBytes = Math.max(process.rssPeakBytes, processRssBytes());
+				if (outcome !== 'paused') {
+					this.ended = this.#endOf(outcome);
+					break;
+				}
+				if (feed?.wanted === true) {
+					await feed.fetch();
+				}
+				onSlice();
+				// Lets signals and streams have their turn.
+				await new Promise((resolve) => setImmediate(resolve));
+				if (interrupted()) {
+					this.ended = 'interrupted';
+					break;
+				}
+			}
+		} catch (error) {
+			if (!(error instanceof VmsimError && error.code === 'HOST_MEMORY_EXHAUSTED')) {
+				throw error;
+			}
+			machine.hart.consoleWrite(`the host has no memory left for this guest: ${error.message}\n`);
+			this.ended = 'host-memory-exhausted';
+		} finally {
+			await feed?.close();
+		}
+		machine.memory.flushDiscards();
+		process.rssEndBytes = processRssBytes();
+		process.wallMs = wallMs() - startMs;
+		onSlice();
+		return this.ended;
+	}
+
+	/** What the run came to. */
+	result(): RunResult {
+		return readResult(this);
+	}
+
+	#slice(pauseWhen: () => boolean): RunOutcome {
+		const {kernel, machine, plan} = this;
+		const options = {pauseWhen, ...(plan.durationNs === null ? {} : {untilNs: plan.durationNs})};
+		if (this.framesBefore === 0) {
+			const outcome = kernel.boot(options);
+			if (outcome !== 'finished') {
+				return outcome;
+			}
+			this.framesBefore = machine.memory.counters.backedPages;
+			this.process.rssBeforeBytes = processRssBytes();
+		}
+		return kernel.run(options);
+	}
+
+	#endOf(outcome: Exclude<RunOutcome, 'paused'>): RunEnd {
+		switch (outcome) {
+			case 'finished':
+				return 'workload-done';
+			case 'time':
+				return 'duration';
+			case 'halted':
+				return 'guest-halted';
+			case 'idle':
+				return 'idle';
+		}
+	}
+}
