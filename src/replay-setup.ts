@@ -118,6 +118,11 @@ export async function prepareReplay(given: ReplayFiles): Promise<PreparedReplay>
 					name,
 					endPfn: index + 1 < zones.length ? zones[index + 1]!.startPfn + pfnBias : endPfn + pfnBias,
 				})),
+				// Requests name Normal as the highest zone they may use. Without one our kernel's own allocations stay in its
+				// own zone, so that an exact replay has the recorded zones to itself.
+				...(files.mode === 'exact' || zones.some(({name}) => name === 'Normal')
+					? []
+					: [{name: 'Normal', endPfn: endPfn + pfnBias}]),
 				// Our own memory map, beyond everything that was recorded.
 				{name: 'Device', endPfn: Infinity},
 			],

@@ -4,6 +4,8 @@ import {readFileSync} from 'node:fs';
 import yargs from 'yargs';
 import {hideBin} from 'yargs/helpers';
 import {UsageError, VmsimError} from '../errors.js';
+import {command as check} from './check.js';
+import {command as inspect} from './inspect.js';
 import {command as run} from './run.js';
 
 const EXIT_FAILURE = 1;
@@ -43,6 +45,8 @@ try {
 		.scriptName('vmsim')
 		.usage('$0 COMMAND\n\nA laboratory for memory that a guest gives back to its host.')
 		.command(run)
+		.command(inspect)
+		.command(check)
 		.demandCommand(1, 'which command?')
 		.strict()
 		.recommendCommands()

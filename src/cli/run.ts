@@ -34,8 +34,9 @@ function openView({json, quiet}: RunPlan): LiveView {
 
 /** Runs the plan, prints what came of it and returns the exit code. */
 async function execute(plan: RunPlan): Promise<number> {
-	const replay = plan.workload.name === 'replay' ? await prepareReplay(plan.replay) : undefined;
-	const simulation = await Simulation.create({...plan, ...(replay ? {replay} : {replay: undefined})});
+	const {machine, workload, durationNs} = plan;
+	const replay = workload.name === 'replay' ? {replay: await prepareReplay(plan.replay)} : {};
+	const simulation = await Simulation.create({machine, workload, durationNs, ...replay});
 	const view = openView(plan);
 	let interrupts = 0;
 	const onSignal = () => {

@@ -12,7 +12,7 @@ import type {Workload} from './workload/workload.js';
 export interface GuestKernelOptions {
 	/** Seed of contents and workload. */
 	readonly seed?: number;
-	readonly memory?: Pick<MemoryOptions, 'pcp' | 'cpus' | 'hugepages' | 'minFreeKbytes' | 'shufflePickTail'>;
+	readonly memory?: Partial<Omit<MemoryOptions, 'present' | 'reserved' | 'trace'>>;
 	/** What the kernel keeps in free pages. */
 	readonly poison?: PagePoison;
 	/** A name of REPORTING_DESIGNS, a design, or `off` for a kernel without free page reporting; default mainline. */

@@ -159,10 +159,10 @@ export class GuestKernel {
 			}
 		}
 		const memory = new Memory({
+			zones: RISCV_ZONES,
 			...options,
 			present: memblock.memory,
 			reserved: memblock.reserved,
-			zones: RISCV_ZONES,
 			trace: this.#trace,
 		});
 		memory.hooks = this.poisoning;

@@ -64,6 +64,8 @@ export interface MemoryOptions {
 	readonly shufflePickTail?: () => boolean;
 	/** False leaves every page allocated: a replay places the free blocks itself. Default true. */
 	readonly freeMemory?: boolean;
+	/** Pages of these are left allocated, as above. */
+	readonly withheld?: readonly PfnRange[];
 	readonly trace?: Trace;
 }
 
@@ -113,7 +115,8 @@ export class Memory implements AllocContext {
 			this.#addPagesets(zone);
 		}
 		if (freeMemory) {
-			for (const {zone, page, order} of freeRanges(present, reserved, this.zones)) {
+			const taken = [...reserved, ...(options.withheld ?? [])];
+			for (const {zone, page, order} of freeRanges(present, taken, this.zones)) {
 				freeOnePage(zone, page, order, MIGRATE_MOVABLE, FPI_TO_TAIL);
 			}
 		}

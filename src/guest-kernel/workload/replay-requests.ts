@@ -17,8 +17,8 @@ export class RequestsApplier implements ReplayApplier {
 	readonly #pages: ExactReplay;
 	readonly #stamps: PageStamps;
 	readonly #pfnBias: number;
-	/** Recorded pfn -> our block. */
-	readonly #blocks = new Map<number, {pfn: number; order: number}>();
+	/** Recorded page -> our page, for every page that was allocated in the recording. */
+	readonly #ours = new Map<number, number>();
 
 	constructor(memory: Memory, pages: ExactReplay, stamps: PageStamps, pfnBias: number) {
 		this.#memory = memory;
@@ -31,31 +31,59 @@ export class RequestsApplier implements ReplayApplier {
 		const recorded = batch.pfn[index]!;
 		const order = batch.order[index]!;
 		if (batch.kind[index] === MM_PAGE_ALLOC) {
-			const migratetype = batch.migratetype[index]!;
-			const pfn = this.#memory.allocPages(
-				order,
-				migratetype < MIGRATE_PCPTYPES ? migratetype : MIGRATE_MOVABLE,
-				GFP_ATOMIC,
-			);
-			if (pfn < 0) {
-				this.failedRequests++;
-				return;
-			}
-			this.#blocks.set(recorded, {pfn, order});
-			this.#stamps.write(pfn);
+			this.#allocate(recorded, order, batch.migratetype[index]!);
 		} else if (batch.kind[index] === MM_PAGE_FREE) {
-			const block = this.#blocks.get(recorded);
-			if (block === undefined) {
-				// Allocated before the recording began: the same pages are allocated here as well.
-				this.#pages.adopt(recorded + this.#pfnBias, order);
-				this.#memory.freePages(recorded + this.#pfnBias, order);
-				return;
+			for (let at = 0; at < 2 ** order;) {
+				at += this.#free(recorded + at, order);
 			}
-			this.#blocks.delete(recorded);
-			this.#stamps.check(block.pfn);
-			this.#memory.freePages(block.pfn, block.order);
 		}
 	}
 
 	finish(): void {}
+
+	#allocate(recorded: number, order: number, migratetype: number): void {
+		const type = migratetype < MIGRATE_PCPTYPES ? migratetype : MIGRATE_MOVABLE;
+		const pfn = this.#memory.allocPages(order, type, GFP_ATOMIC);
+		if (pfn < 0) {
+			this.failedRequests++;
+			return;
+		}
+		for (let at = 0; at < 2 ** order; at++) {
+			this.#ours.set(recorded + at, pfn + at);
+			this.#stamps.write(pfn + at);
+		}
+	}
+
+	/** Frees what stands for a recorded page, up to 2^order pages; returns how many recorded pages that settles. */
+	#free(recorded: number, order: number): number {
+		const pfn = this.#ours.get(recorded);
+		if (pfn === undefined) {
+			// Allocated before the recording began: the same pages are allocated here, unless the request failed.
+			const same = recorded + this.#pfnBias;
+			if (this.#pages.stateOf(same) === 'unknown') {
+				this.#pages.adopt(same, 0);
+				this.#memory.freePages(same, 0);
+			}
+			return 1;
+		}
+		const freed = this.#blockAt(pfn, order);
+		for (let at = 0; at < 2 ** freed; at++) {
+			this.#ours.delete(recorded + at);
+			this.#stamps.check(pfn + at);
+		}
+		this.#memory.freePages(pfn, freed);
+		return 2 ** freed;
+	}
+
+	/** Order of the block that begins at a page of ours; what was taken whole and comes back in pieces is split first. */
+	#blockAt(pfn: number, order: number): number {
+		const {memmap} = this.#memory;
+		const head = memmap.headOf(memmap.pageOf(pfn));
+		const whole = memmap.order[head]!;
+		if (whole > order) {
+			this.#memory.splitPage(memmap.pfnOf(head), whole, order);
+			return order;
+		}
+		return whole;
+	}
 }
