@@ -25,6 +25,7 @@ import {FlatRam} from './flat-ram.js';
 
 export const RAM_SIZE = 16 * MiB;
 const TIMEBASE_HZ = 10_000_000;
+const SLICE = 1000;
 
 /** What both engines can do. */
 interface Engine {
@@ -44,15 +45,18 @@ export class TestHart {
 	/** Bytes that the guest has sent to the UART. */
 	readonly console: number[] = [];
 	finish: Finish | undefined;
-	readonly #step: () => boolean;
+	readonly #run: (instructions: number) => boolean;
 
-	constructor(ram: GuestRam, makeEngine: (bus: Bus, clock: Clock) => {engine: Engine; step: () => boolean}) {
+	constructor(
+		ram: GuestRam,
+		makeEngine: (bus: Bus, clock: Clock) => {engine: Engine; run: (instructions: number) => boolean},
+	) {
 		this.ram = ram;
 		this.clock = new Clock();
 		this.bus = new Bus();
-		const {engine, step} = makeEngine(this.bus, this.clock);
+		const {engine, run} = makeEngine(this.bus, this.clock);
 		this.engine = engine;
-		this.#step = step;
+		this.#run = run;
 		const clint = new Clint({
 			clock: this.clock,
 			timebaseHz: TIMEBASE_HZ,
@@ -74,14 +78,19 @@ export class TestHart {
 
 	/** One instruction, or the trap that it ends in; false if the hart waits for ever. */
 	step(): boolean {
-		return this.#step();
+		return this.#run(1);
 	}
 
-	/** Until the guest writes to the finisher; throws if that takes more steps than `limit`. */
+	/** So many instructions; false if the hart waits for ever before that. */
+	run(instructions: number): boolean {
+		return this.#run(instructions);
+	}
+
+	/** Until the guest writes to the finisher, which may be seen a little later; throws after `limit` instructions. */
 	runToFinish(limit: number): Finish {
-		for (let steps = 0; this.finish === undefined; steps++) {
-			if (steps === limit || !this.step()) {
-				throw new Error(`no end after ${steps} steps, pc 0x${this.engine.pc.toString(16)}`);
+		for (let done = 0; this.finish === undefined; done += SLICE) {
+			if (done >= limit || !this.run(SLICE)) {
+				throw new Error(`no end after ${done} instructions, pc 0x${this.engine.pc.toString(16)}`);
 			}
 		}
 		return this.finish;
@@ -92,7 +101,15 @@ export function referenceHart(): TestHart {
 	const ram = new FlatRam(RAM_BASE, RAM_SIZE);
 	return new TestHart(ram, (bus, clock) => {
 		const engine = new ReferenceEngine({hartId: 0, ram, bus, clock, timebaseHz: TIMEBASE_HZ});
-		return {engine, step: () => engine.step()};
+		const run = (instructions: number): boolean => {
+			for (let left = instructions; left > 0; left--) {
+				if (!engine.step()) {
+					return false;
+				}
+			}
+			return true;
+		};
+		return {engine, run};
 	});
 }
 
@@ -101,7 +118,8 @@ export function wasmHart(): TestHart {
 	const memory = new GuestMemory({base: RAM_BASE, sizeBytes: RAM_SIZE, host});
 	return new TestHart(memory, (bus, clock) => {
 		const engine = new RvHart({hartId: 0, memory, bus, clock, timebaseHz: TIMEBASE_HZ, codePages: 64});
-		return {engine, step: () => engine.run({maxInstructions: 1}) === 'instructions'};
+		const run = (maxInstructions: number): boolean => engine.run({maxInstructions}) === 'instructions';
+		return {engine, run};
 	});
 }
 

@@ -7,15 +7,17 @@ export interface Token {
 	readonly text: string;
 }
 
+/** One group for each type, in this order; blanks match none. */
+const TYPES = ['name', 'local', 'number', 'string', 'modifier', 'punct'] as const satisfies Token['type'][];
 const TOKEN = new RegExp(
 	[
 		/\s+/,
-		/(?<name>[A-Za-z_.$][\w.$]*)/,
-		/(?<local>[0-9]+[fb](?![\w]))/,
-		/(?<number>0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+|'(?:\\.|[^\\])')/,
-		/(?<string>"(?:\\.|[^"\\])*")/,
-		/(?<modifier>%(?:hi|lo|pcrel_hi|pcrel_lo)(?=\s*\())/,
-		/(?<punct><<|>>|<=|>=|==|!=|<>|&&|\|\||[-+*/%&|^~!<>()=,@:])/,
+		/([A-Za-z_.$][\w.$]*)/,
+		/([0-9]+[fb](?!\w))/,
+		/(0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+|'(?:\\.|[^\\])')/,
+		/("(?:\\.|[^"\\])*")/,
+		/(%(?:hi|lo|pcrel_hi|pcrel_lo)(?=\s*\())/,
+		/(<<|>>|<=|>=|==|!=|<>|&&|\|\||[-+*/%&|^~!<>()=,@:])/,
 	]
 		.map((part) => part.source)
 		.join('|'),
@@ -25,17 +27,16 @@ const TOKEN = new RegExp(
 /** Throws StatementError at a character that starts no token. */
 export function tokenize(text: string): Token[] {
 	const tokens: Token[] = [];
-	TOKEN.lastIndex = 0;
-	while (TOKEN.lastIndex < text.length) {
-		const at = TOKEN.lastIndex;
-		const match = TOKEN.exec(text);
+	const pattern = new RegExp(TOKEN);
+	while (pattern.lastIndex < text.length) {
+		const at = pattern.lastIndex;
+		const match = pattern.exec(text);
 		if (match === null) {
 			throw new StatementError(`unexpected "${text.slice(at).trim().slice(0, 10)}"`);
 		}
-		for (const [type, part] of Object.entries(match.groups!)) {
-			if (part !== undefined) {
-				tokens.push({type: type as Token['type'], text: part});
-			}
+		const group = match.findIndex((part, index) => index > 0 && part !== undefined);
+		if (group > 0) {
+			tokens.push({type: TYPES[group - 1]!, text: match[0]});
 		}
 	}
 	return tokens;
