@@ -75,8 +75,8 @@ export class RvHart implements EngineEvents, CounterSource {
 	#exit: HartExit | undefined;
 	#waiting = false;
 	#untilMode: PrivilegeMode | undefined;
-	/** Instructions started when `run` was called: a breakpoint does not stop there. */
-	#startedAtRun = 0;
+	/** Instructions started when a breakpoint ended `run`: the next `run` gets past it. */
+	#startedAtBreakpoint = -1;
 	#stuck: StuckHart = {cause: 0, tval: 0n, pc: 0n, mode: 3};
 	#stuckCount = 0;
 
@@ -100,6 +100,7 @@ export class RvHart implements EngineEvents, CounterSource {
 		this.csr.reset();
 		this.pc = BigInt(pc);
 		this.#waiting = false;
+		this.#startedAtBreakpoint = -1;
 		this.#stuckCount = 0;
 	}
 
@@ -116,7 +117,6 @@ export class RvHart implements EngineEvents, CounterSource {
 		const deadline = untilNs === Infinity ? undefined : clock.schedule(untilNs, () => this.#leave('time'));
 		this.#exit = undefined;
 		this.#untilMode = untilMode;
-		this.#startedAtRun = counter.started;
 		while (this.#exit === undefined) {
 			if (this.#waiting && !this.#wake()) {
 				break;
@@ -247,9 +247,11 @@ export class RvHart implements EngineEvents, CounterSource {
 	}
 
 	breakpoint(): boolean {
-		if (this.#engine.counter.started === this.#startedAtRun) {
+		const {started} = this.#engine.counter;
+		if (started === this.#startedAtBreakpoint) {
 			return false;
 		}
+		this.#startedAtBreakpoint = started;
 		this.#leave('breakpoint');
 		return true;
 	}
