@@ -120,7 +120,8 @@ export const FLAGS: Readonly<Record<string, Flag>> = {
 	},
 	reporting: {
 		group: GUEST,
-		describe: 'The free page reporting design, and its switches: mainline, off',
+		describe:
+			'The free page reporting design and its switches: mainline, bitmap-v12,recheck=on,... (docs/reporting.md), off',
 		default: 'mainline',
 		apply: (plan, flag, text) => {
 			Object.assign(plan.machine.reporting, readReporting(flag, text));

@@ -5,8 +5,7 @@ import type {QueueNumbering} from '../virtio/balloon/spec.js';
 import type {PagePoison} from './drivers/balloon/kernel-services.js';
 import type {FreeSummary} from './mm/free-summary.js';
 import type {MemoryOptions} from './mm/memory.js';
-import type {MainlineOptions} from './reporting/mainline.js';
-import type {ReportingDesign} from './reporting-designs.js';
+import type {DesignSpec, ReportingDesign, ReportingOptions} from './reporting/registry.js';
 import type {Workload} from './workload/workload.js';
 
 export interface GuestKernelOptions {
@@ -15,9 +14,9 @@ export interface GuestKernelOptions {
 	readonly memory?: Partial<Omit<MemoryOptions, 'present' | 'reserved' | 'trace'>>;
 	/** What the kernel keeps in free pages. */
 	readonly poison?: PagePoison;
-	/** A name of REPORTING_DESIGNS, a design, or `off` for a kernel without free page reporting; default mainline. */
-	readonly reporting?: string | ReportingDesign;
-	readonly reportingOptions?: MainlineOptions;
+	/** A design as a person writes it (`bitmap-v12,recheck=on`, `off`), its parts, or its maker; default mainline. */
+	readonly reporting?: string | DesignSpec | ReportingDesign;
+	readonly reportingOptions?: ReportingOptions;
 	readonly queueNumbering?: QueueNumbering;
 	/** Feature bits that the drivers leave alone even if the device offers them. */
 	readonly withheldFeatures?: readonly number[];

@@ -3,7 +3,6 @@
  * of the device tree, and it has nothing but its hart (Documentation/arch/riscv/boot.rst, init/main.c).
  */
 import {GuestTrap, type Hart} from '../cpu-lite/hart.js';
-import {assert} from '../errors.js';
 import {NO_TRACE, type Trace} from '../events.js';
 import {NS_PER_S, PAGE_SIZE} from '../units.js';
 import {VIRTIO_BALLOON_F_PAGE_REPORTING} from '../virtio/balloon/spec.js';
@@ -27,8 +26,8 @@ import {findPlic, Plic} from './plic.js';
 import {Printk} from './printk.js';
 import {Random} from './random.js';
 import {PAGE_REPORTING_DELAY_NS} from './reporting/mainline.js';
+import {readDesign, reportingDesign} from './reporting/registry.js';
 import type {PageReporting} from './reporting/reporting.js';
-import {REPORTING_DESIGNS} from './reporting-designs.js';
 import {Scheduler, type RunOptions, type RunOutcome, type Task} from './scheduler.js';
 import type {KernelThread} from './task.js';
 import {balloonStats} from './vm-stats.js';
@@ -186,11 +185,11 @@ export class GuestKernel {
 
 	#setupReporting(memory: Memory): void {
 		const {reporting = 'mainline', reportingOptions = {}} = this.#options;
-		if (reporting === 'off') {
-			return;
+		const spec = typeof reporting === 'string' ? readDesign(reporting) : reporting;
+		const design = typeof spec === 'function' ? spec : reportingDesign(spec);
+		if (design === undefined) {
+			return; // off
 		}
-		const design = typeof reporting === 'string' ? REPORTING_DESIGNS[reporting] : reporting;
-		assert(design !== undefined, 'the reporting design is one of REPORTING_DESIGNS');
 		this.reporting = design(
 			{memory, workqueue: this.workQueue, nowNs: () => this.#hart.nowNs(), trace: this.#trace},
 			reportingOptions,

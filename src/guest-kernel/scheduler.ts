@@ -63,6 +63,8 @@ export class Scheduler {
 	#lastWasWoken = false;
 	#halted = false;
 	#externalInterrupt: () => void = () => {};
+	/** What the hart is doing: a thread, timers (which run as a softirq does), or a device's interrupt. */
+	context: 'task' | 'softirq' | 'hardirq' = 'task';
 	/** Counts for /proc/stat-like reading. */
 	readonly stats = {steps: 0, switches: 0, interrupts: 0, idleNs: 0};
 
@@ -141,11 +143,14 @@ export class Scheduler {
 		}
 		this.stats.interrupts++;
 		if ((pending & (1 << IRQ_S_TIMER)) !== 0) {
+			this.context = 'softirq';
 			this.timers.expire();
 		}
 		if ((pending & (1 << IRQ_S_EXT)) !== 0) {
+			this.context = 'hardirq';
 			this.#externalInterrupt();
 		}
+		this.context = 'task';
 	}
 
 	#wake(): void {

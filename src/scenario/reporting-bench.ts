@@ -8,6 +8,7 @@ import {RAM_BASE, TIMEBASE_HZ} from '../board/memory-map.js';
 import {DirectHart} from '../cpu-lite/direct-hart.js';
 import {VmsimError} from '../errors.js';
 import {Tracer, type BlockRecord} from '../events.js';
+import {Lockdep} from '../guest-kernel/lockdep.js';
 import {RISCV_ZONES} from '../guest-kernel/mm/memblock.js';
 import {Memory, type MemoryOptions} from '../guest-kernel/mm/memory.js';
 import {ReportLedger} from '../guest-kernel/reporting/ledger.js';
@@ -15,6 +16,7 @@ import type {ReportingDesign, ReportingOptions} from '../guest-kernel/reporting/
 import type {PageReporting, ReportingDevice} from '../guest-kernel/reporting/reporting.js';
 import {Scheduler} from '../guest-kernel/scheduler.js';
 import {sleep, type KernelThread} from '../guest-kernel/task.js';
+import type {TimerList} from '../guest-kernel/timer.js';
 import {SchedulerWorkQueue} from '../guest-kernel/workqueue.js';
 import type {GuestRam} from '../host/ram.js';
 import {NS_PER_S} from '../units.js';
@@ -31,22 +33,31 @@ export interface ReportCall {
 export class BenchHost implements ReportingDevice {
 	readonly capacity: number;
 	readonly calls: ReportCall[] = [];
-	/** Runs while the blocks are with the host; what it returns is the answer, 0 if nothing. */
+	/**
+	 * Runs while the blocks are with the host, as a softirq upon the waiting worker; what it returns is the answer, 0 if
+	 * nothing.
+	 */
 	during: (call: ReportCall, index: number) => number | void = () => 0;
 	readonly #nowNs: () => number;
+	readonly #timers: TimerList;
 	readonly #latencyNs: number;
 
-	constructor(nowNs: () => number, {capacity = 1024, latencyNs = 10_000} = {}) {
+	constructor(nowNs: () => number, timers: TimerList, {capacity = 1024, latencyNs = 10_000} = {}) {
 		this.#nowNs = nowNs;
+		this.#timers = timers;
 		this.capacity = capacity;
 		this.#latencyNs = latencyNs;
 	}
 
 	*report(sg: readonly BlockRecord[], zone: string): KernelThread<number> {
 		const call = {atNs: this.#nowNs(), zone, blocks: [...sg]};
-		this.calls.push(call);
+		const index = this.calls.push(call) - 1;
+		let answer = 0;
+		this.#timers.add(this.#latencyNs / 2, () => {
+			answer = this.during(call, index) ?? 0;
+		});
 		yield sleep('the host', this.#latencyNs);
-		return this.during(call, this.calls.length - 1) ?? 0;
+		return answer;
 	}
 }
 
@@ -56,6 +67,8 @@ export interface ReportingBench {
 	/** What the host knows, independent of the design's own marks. */
 	readonly ledger: ReportLedger;
 	readonly scheduler: Scheduler;
+	/** Watches the zone locks. */
+	readonly lockdep: Lockdep;
 	readonly host: BenchHost;
 	/** Undefined for `off`. */
 	readonly reporting: PageReporting | undefined;
@@ -93,13 +106,18 @@ export function reportingBench(
 	const memory = new Memory({zones: RISCV_ZONES, pcp: 'off', trace, ...memoryOptions});
 	const ledger = new ReportLedger(memory.memmap);
 	trace.subscribe(ledger.listen, {pages: true});
+	const lockdep = new Lockdep({context: () => scheduler.context});
+	for (const zone of memory.zones) {
+		lockdep.watch(zone.lock, 'zone->lock');
+	}
 	const workqueue = new SchedulerWorkQueue(scheduler);
 	return {
 		memory,
 		trace,
 		ledger,
 		scheduler,
-		host: new BenchHost(nowNs, hostOptions),
+		lockdep,
+		host: new BenchHost(nowNs, scheduler.timers, hostOptions),
 		reporting: design?.({memory, workqueue, nowNs, trace}, options),
 		nowNs,
 		seconds(n) {

@@ -47,6 +47,8 @@ export interface TwoZonesResult {
 	readonly residual_bytes: number;
 	/** What its own books say is wrong. */
 	readonly problems: readonly string[];
+	/** What lock checking found: the late frees come from a softirq. */
+	readonly lock_reports: readonly string[];
 	/** Each call since the load began; `at_ns` counts from its first free. */
 	readonly calls: readonly {readonly at_ns: number; readonly zone: string; readonly blocks: number}[];
 }
@@ -157,6 +159,7 @@ function collect(
 		pages_off_list_peak: reporting?.stats.pagesOffListPeak ?? 0,
 		residual_bytes: memory.zones.reduce((sum, zone) => sum + residualBytes(ledger, zone), 0),
 		problems: audit?.problems ?? [],
+		lock_reports: bench.lockdep.reports.map(({text}) => text),
 		calls: calls.map(({atNs, zone, blocks}) => ({at_ns: atNs - startNs, zone, blocks: blocks.length})),
 	};
 }
