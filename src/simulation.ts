@@ -88,7 +88,7 @@ export class Simulation {
 				seed,
 				memory: {pcp: guest.pcp, cpus: guest.cpus, ...plan.replay?.memory},
 				poison: guest.poison,
-				reporting: reporting.design,
+				reporting,
 				reportingOptions: {order: reporting.order, delayNs: reporting.delayNs, capacity: reporting.capacity},
 				queueNumbering: balloon.queueNumbering,
 			},
