@@ -10,7 +10,7 @@ import {TimerList} from './timer.js';
 const SLICE_NS = 4_000_000;
 /** How long it keeps the hart at least, once it has it, before a woken thread takes it away. */
 const WAKEUP_GRANULARITY_NS = 1_000_000;
-/** `pauseWhen` is asked once per so many steps. */
+/** `pauseWhen` is asked once per so many steps, and before idle time. */
 const STEPS_PER_PAUSE_CHECK = 64;
 
 /** Why `run` returned. */
@@ -29,7 +29,10 @@ export type RunOutcome =
 export interface RunOptions {
 	/** Stop at this virtual time; arms a timer for it, so that idle time is not skipped beyond. */
 	readonly untilNs?: number;
-	/** Stop where this turns true. Asked now and then; pausing leaves no trace in virtual time. */
+	/**
+	 * Stop where this turns true. Asked now and then, never before there was some progress; pausing leaves no trace in
+	 * virtual time.
+	 */
 	readonly pauseWhen?: () => boolean;
 	/** Stop when this thread has ended. */
 	readonly main?: Task;
@@ -116,7 +119,7 @@ export class Scheduler {
 				if (hart.nowNs() >= untilNs) {
 					return 'time';
 				}
-				if (step % STEPS_PER_PAUSE_CHECK === 0 && pauseWhen?.() === true) {
+				if (step > 0 && step % STEPS_PER_PAUSE_CHECK === 0 && pauseWhen?.() === true) {
 					return 'paused';
 				}
 				this.#serveInterrupts();
@@ -124,6 +127,8 @@ export class Scheduler {
 				const task = this.#pick();
 				if (task !== undefined) {
 					this.#step(task);
+				} else if (step > 0 && pauseWhen?.() === true) {
+					return 'paused';
 				} else if (!this.#idle()) {
 					return 'idle';
 				}
