@@ -41,7 +41,7 @@ import {MAX_RECLAIM_RETRIES, type Reclaim} from './reclaim.js';
 import {zoneWatermarkFast, zoneWatermarkOk} from './watermark.js';
 import {WMARK_HIGH, WMARK_MIN, type Zone} from './zone.js';
 
-/** One scheduler tick at HZ=250: the sleep of a thread that waits for somebody else's OOM handling. */
+/** One scheduler tick at HZ=250: the sleep of a thread that waits for others to free memory. */
 const TICK_NS = 4_000_000;
 
 /** What the allocation paths need of the machine's memory. */
@@ -237,7 +237,8 @@ export function* allocPagesMayWait(
 		if (giveUp && (gfp & __GFP_NOFAIL) === 0) {
 			return -1;
 		}
-		yield point('allocation retry');
+		// What must not fail waits for others; our reclaim costs no time, so the loop has to let some pass.
+		yield giveUp ? sleep('memory to be freed', TICK_NS) : point('allocation retry');
 		wakeKswapd(context, zonelist, order, gfp);
 		page = getPageFromFreelist(context, zonelist, order, migratetype, giveUp ? ALLOC_MIN_RESERVE : flags);
 		if (page >= 0) {
