@@ -11,16 +11,24 @@ import {
 	assembleSource,
 	firmwareImages,
 } from '../../firmware/assemble.js';
+import {FirmwareMachine} from '../../scripts/linux/machine.js';
+import {buildDeviceTree} from '../../src/board/device-tree.js';
 import * as map from '../../src/board/memory-map.js';
+import {CSR} from '../../src/cpu-lite/csr-numbers.js';
+import {PRV_S} from '../../src/cpu-lite/privilege.js';
 import {
 	BOOT_ROM_FDT_OFFSET,
 	FIRMWARE_SIZE_BYTES,
 	KERNEL_OFFSET,
 	loadFirmware,
 } from '../../src/loader/firmware.js';
+import {MiB} from '../../src/units.js';
 import {GNU_PACKAGE, gnuAssemble, hasGnuTools} from './gnu.js';
 
 const SOURCES = fileURLToPath(new URL('../../../test/firmware/', import.meta.url));
+const KERNEL = map.RAM_BASE + KERNEL_OFFSET;
+/** What sbi-calls.S prints through DBCN and through the legacy console. */
+const CONSOLE = 'hello\nlegacy\n';
 const QEMU = '/usr/bin/qemu-system-riscv64';
 
 const gnuTest = hasGnuTools
@@ -57,7 +65,7 @@ test('what is shipped is what the sources say', (t) => {
 	t.deepEqual(Buffer.from(sbi), Buffer.from(images.get('sbi.bin')!));
 });
 
-for (const source of [BOOT_ROM, SBI, LINUX_INIT, {path: 'sbi-calls.S', origin: 0x8020_0000}]) {
+for (const source of [BOOT_ROM, SBI, LINUX_INIT, {path: 'sbi-calls.S', origin: KERNEL}]) {
 	const folder = existsSync(FIRMWARE_SOURCES + source.path) ? FIRMWARE_SOURCES : SOURCES;
 	gnuTest(`GNU as makes the same bytes of ${source.path}`, (t) => {
 		const ours = assembleSource(source, folder);
@@ -67,6 +75,11 @@ for (const source of [BOOT_ROM, SBI, LINUX_INIT, {path: 'sbi-calls.S', origin: 0
 		t.true(theirs.length - ours.image.length < 8);
 		t.true(theirs.subarray(0, ours.image.length).equals(ours.image));
 	});
+}
+
+/** Every SBI call, made by a supervisor that checks the answers. */
+function sbiCalls(): Uint8Array {
+	return assembleSource({path: 'sbi-calls.S', origin: KERNEL}, SOURCES).image;
 }
 
 /** Runs a flat supervisor on QEMU with our firmware: its console and exit code. */
@@ -86,7 +99,48 @@ function runOnQemu(kernel: Uint8Array, input = ''): {status: number | null; cons
 }
 
 qemuTest('on QEMU every SBI call answers as the specification says', (t) => {
-	const kernel = assembleSource({path: 'sbi-calls.S', origin: 0x8020_0000}, SOURCES).image;
 	// An exit code other than 0 is the number of the first check that failed.
-	t.deepEqual(runOnQemu(kernel), {status: 0, console: 'hello\nlegacy\n'});
+	t.deepEqual(runOnQemu(sbiCalls()), {status: 0, console: CONSOLE});
+});
+
+async function machineWith(kernel: Uint8Array): Promise<{machine: FirmwareMachine; console: () => string}> {
+	let console = '';
+	const machine = await FirmwareMachine.create({
+		memoryBytes: 64 * MiB,
+		load: [{address: KERNEL, bytes: kernel}],
+		transmit: (byte) => (console += String.fromCharCode(byte)),
+	});
+	return {machine, console: () => console};
+}
+
+test('on our hart every SBI call answers as the specification says', async (t) => {
+	const {machine, console} = await machineWith(sbiCalls());
+	t.deepEqual(machine.run({maxInstructions: 1_000_000}), {kind: 'pass'});
+	t.is(console(), CONSOLE);
+});
+
+test('the kernel gets the device tree of the ROM with one reservation more, and nothing else changed', async (t) => {
+	const {machine} = await machineWith(Uint8Array.of(0x6f, 0, 0, 0)); // j .
+	machine.run({untilMode: PRV_S});
+	t.is(machine.hart.pc, BigInt(KERNEL));
+	t.is(machine.hart.readRegister(10), 0n);
+	const tree = buildDeviceTree({ramBytes: 64 * MiB});
+	const reserved = buildDeviceTree({
+		ramBytes: 64 * MiB,
+		reservations: [{address: map.RAM_BASE, sizeBytes: FIRMWARE_SIZE_BYTES}],
+	});
+	const found = new Uint8Array(reserved.length);
+	machine.memory.readBytes(Number(machine.hart.readRegister(11)), found);
+	t.deepEqual(Buffer.from(found), Buffer.from(reserved));
+	t.is(reserved.length, tree.length + 16);
+});
+
+test('a trap that nobody expects names its cause, place and value, and ends the machine with a failure', async (t) => {
+	// An illegal instruction of the supervisor that is not delegated any more.
+	const {machine, console} = await machineWith(Uint8Array.of(0x6f, 0, 0, 0));
+	machine.run({untilMode: PRV_S});
+	machine.hart.csr.poke(CSR.medeleg, 0n);
+	machine.memory.write32(KERNEL, 0);
+	t.deepEqual(machine.run({maxInstructions: 1_000_000}), {kind: 'fail', code: 1});
+	t.regex(console(), /^firmware: unexpected trap, mcause 0{15}2 mepc 0{8}80200000 mtval 0{16}\n$/);
 });
