@@ -7,8 +7,10 @@ import {readFileSync} from 'node:fs';
 import type {Options} from 'yargs';
 import {DEFAULT_MACHINE, type MachineConfig, type WorkloadConfig} from '../config.js';
 import {UsageError} from '../errors.js';
+import {DEFAULT_SNAPLEN, MAX_SNAPLEN} from '../inspect/encode.js';
 import type {ReplayFiles} from '../replay-setup.js';
 import {GiB, KiB, MiB, NS_PER_S, TiB} from '../units.js';
+import type {CaptureRequest} from './capture-option.js';
 import {BALLOON_KEYS, readFeatures} from './features-option.js';
 import {readReporting} from './reporting-option.js';
 import {readChoice, readDuration, readInteger, readKeyed, readSize, readSwitch} from './values.js';
@@ -23,6 +25,8 @@ export interface RunPlan {
 	durationNs: number | null;
 	json: boolean;
 	quiet: boolean;
+	/** Where the traffic is recorded; undefined: nowhere. */
+	capture: CaptureRequest | undefined;
 }
 
 const GUEST_MEM = {min: 64 * MiB, max: 64 * GiB, multiple: 2 * MiB};
@@ -236,6 +240,24 @@ export const FLAGS: Readonly<Record<string, Flag>> = {
 			plan.replay.mode = readChoice(flag, text, ['exact', 'requests'] as const);
 		},
 	},
+	capture: {
+		group: OUTPUT,
+		describe: 'Record the virtqueue traffic as pcapng: a file, or - for standard output',
+		apply: (plan, _flag, text) => {
+			plan.capture = {path: text, snaplen: DEFAULT_SNAPLEN};
+		},
+	},
+	snaplen: {
+		group: OUTPUT,
+		describe: 'Most payload bytes of a captured packet',
+		default: String(DEFAULT_SNAPLEN),
+		apply: (plan, flag, text) => {
+			const snaplen = readInteger(flag, text, 0, MAX_SNAPLEN);
+			if (plan.capture) {
+				plan.capture.snaplen = snaplen;
+			}
+		},
+	},
 	json: {
 		group: OUTPUT,
 		describe: 'Print one JSON object',
@@ -333,6 +355,7 @@ export function planRun(
 		durationNs: null,
 		json: false,
 		quiet: false,
+		capture: undefined,
 	};
 	const texts: Record<string, string> = {};
 	for (const [name, flag] of Object.entries(FLAGS)) {

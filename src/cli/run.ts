@@ -4,6 +4,7 @@ import {formatSize} from '../units.js';
 import {processRssBytes} from '../host/rss.js';
 import {prepareReplay} from '../replay-setup.js';
 import {Simulation} from '../simulation.js';
+import {openCapture} from './capture-option.js';
 import {NO_LIVE_VIEW, openLiveView, type LiveFigures, type LiveView} from './live.js';
 import {planRun, yargsOptions, type RunPlan} from './run-options.js';
 import {summarize} from './summary.js';
@@ -38,6 +39,7 @@ async function execute(plan: RunPlan): Promise<number> {
 	const replay = workload.name === 'replay' ? {replay: await prepareReplay(plan.replay)} : {};
 	const simulation = await Simulation.create({machine, workload, durationNs, ...replay});
 	const view = openView(plan);
+	const capture = plan.capture && openCapture(plan.capture, simulation);
 	let interrupts = 0;
 	const onSignal = () => {
 		interrupts++;
@@ -50,14 +52,18 @@ async function execute(plan: RunPlan): Promise<number> {
 	try {
 		await simulation.run({
 			onSlice: () => view.update(() => figuresOf(simulation)),
-			interrupted: () => interrupts > 0,
+			// A reader of the capture that went away has seen enough.
+			interrupted: () => interrupts > 0 || capture?.flush() === false,
 		});
 	} finally {
+		capture?.close();
 		view.close();
 		process.off('SIGINT', onSignal);
 	}
 	const result = simulation.result();
-	process.stdout.write(plan.json ? `${JSON.stringify(result, null, 2)}\n` : summarize(result));
+	// A capture on standard output leaves no room for words there.
+	const out = plan.capture?.path === '-' ? process.stderr : process.stdout;
+	out.write(plan.json ? `${JSON.stringify(result, null, 2)}\n` : summarize(result));
 	if (result.deterministic.ended === 'interrupted') {
 		return EXIT_INTERRUPTED;
 	}

@@ -1,0 +1,70 @@
+/** `--capture FILE|-`: what the run's trace says goes into a pcapng file as it happens. */
+import {closeSync, openSync} from 'node:fs';
+import {UsageError} from '../errors.js';
+import {Capture} from '../inspect/capture.js';
+import {sampleMemory} from '../memory-sampler.js';
+import type {Simulation} from '../simulation.js';
+import {formatSize} from '../units.js';
+import {BrokenPipeError, FdSink} from './fd-output.js';
+
+const STDOUT = 1;
+
+export interface CaptureRequest {
+	/** A file, or - for standard output. */
+	path: string;
+	/** Most payload bytes of a record. */
+	snaplen: number;
+}
+
+export interface OpenCapture {
+	/** Hands on what is buffered. False once nobody reads any more. */
+	flush(): boolean;
+	close(): void;
+}
+
+/** Starts to capture. Throws UsageError if the file cannot be written. */
+export function openCapture({path, snaplen}: CaptureRequest, simulation: Simulation): OpenCapture {
+	const {machine, kernel} = simulation;
+	let descriptor: number;
+	try {
+		descriptor = path === '-' ? STDOUT : openSync(path, 'w');
+	} catch (error) {
+		throw new UsageError(
+			`--capture ${JSON.stringify(path)} cannot be written: ${(error as Error).message}`,
+			{},
+			error,
+		);
+	}
+	const capture = new Capture(machine.trace, new FdSink(descriptor), {
+		snaplen,
+		application: 'vmsim',
+		hardware: `riscv virt, ${formatSize(machine.memory.sizeBytes)}`,
+		comment: `workload ${simulation.plan.workload.name}, seed ${simulation.plan.machine.seed}`,
+		packetBuffered: path === '-',
+	});
+	const sample = sampleMemory(machine.trace, kernel, machine.memory);
+	let open = true;
+	const guarded = (write: () => void) => {
+		try {
+			write();
+		} catch (error) {
+			if (!(error instanceof BrokenPipeError)) {
+				throw error;
+			}
+			open = false;
+		}
+		return open;
+	};
+	return {
+		flush: () => open && guarded(() => capture.flush()),
+		close: () => {
+			guarded(() => {
+				sample();
+				capture.close();
+			});
+			if (descriptor !== STDOUT) {
+				closeSync(descriptor);
+			}
+		},
+	};
+}
