@@ -23,7 +23,7 @@ export interface LiveFigures {
 export interface LiveView {
 	/** Shows the figures, or drops them if the last ones are too fresh. */
 	update(figures: () => LiveFigures): void;
-	/** Leaves the terminal as it was. */
+	/** Leaves the terminal as it was; may be called again. */
 	close(): void;
 }
 

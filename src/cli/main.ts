@@ -40,8 +40,23 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 	throw error;
 });
 
+/** A value that begins with a dash (`-m -1`, `--features -hint`) belongs to its flag: yargs would take it for flags. */
+function joinDashedValues(args: readonly string[]): string[] {
+	const joined: string[] = [];
+	for (const arg of args) {
+		const flag = joined.at(-1) ?? '';
+		const isValue = /^-[0-9]/.test(arg) || (flag === '--features' && /^-[a-z]/.test(arg));
+		if (isValue && /^--?[a-z][a-z-]*$/.test(flag)) {
+			joined[joined.length - 1] = `${flag}=${arg}`;
+		} else {
+			joined.push(arg);
+		}
+	}
+	return joined;
+}
+
 try {
-	await yargs(hideBin(process.argv))
+	await yargs(joinDashedValues(hideBin(process.argv)))
 		.scriptName('vmsim')
 		.usage('$0 COMMAND\n\nA laboratory for memory that a guest gives back to its host.')
 		.command(run)
@@ -58,7 +73,8 @@ try {
 		.epilogue('Exit codes: 0 ok, 1 the run or check found a failure, 2 bad usage, 130 interrupted.')
 		.wrap(Math.min(110, process.stdout.columns ?? 100))
 		.fail((message, error) => {
-			throw error ?? new UsageError(message);
+			// yargs' own complaints come with a message, with or without an error of theirs.
+			throw message ? new UsageError(message) : error;
 		})
 		.parseAsync();
 } catch (error) {

@@ -3,6 +3,7 @@ import type {CommandModule} from 'yargs';
 import {formatSize} from '../units.js';
 import {processRssBytes} from '../host/rss.js';
 import {prepareReplay} from '../replay-setup.js';
+import type {RunEnd, RunResult} from '../run-result.js';
 import {Simulation} from '../simulation.js';
 import {openCapture} from './capture-option.js';
 import {NO_LIVE_VIEW, openLiveView, type LiveFigures, type LiveView} from './live.js';
@@ -11,6 +12,8 @@ import {summarize} from './summary.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_INTERRUPTED = 130;
+/** Ends of a run that are failures. */
+const FAILED_ENDS: readonly RunEnd[] = ['guest-halted', 'idle', 'host-memory-exhausted'];
 
 function figuresOf(simulation: Simulation): LiveFigures {
 	const {machine, kernel, plan} = simulation;
@@ -35,41 +38,52 @@ function openView({json, quiet}: RunPlan): LiveView {
 
 /** Runs the plan, prints what came of it and returns the exit code. */
 async function execute(plan: RunPlan): Promise<number> {
-	const {machine, workload, durationNs} = plan;
-	const replay = workload.name === 'replay' ? {replay: await prepareReplay(plan.replay)} : {};
-	const simulation = await Simulation.create({machine, workload, durationNs, ...replay});
+	const interrupt = new Interrupt();
 	const view = openView(plan);
-	const capture = plan.capture && openCapture(plan.capture, simulation);
-	let interrupts = 0;
-	const onSignal = () => {
-		interrupts++;
-		if (interrupts > 1) {
-			view.close();
-			process.exit(EXIT_INTERRUPTED);
-		}
-	};
-	process.on('SIGINT', onSignal);
 	try {
-		await simulation.run({
-			onSlice: () => view.update(() => figuresOf(simulation)),
-			// A reader of the capture that went away has seen enough.
-			interrupted: () => interrupts > 0 || capture?.flush() === false,
-		});
-	} finally {
-		capture?.close();
+		const {machine, workload, durationNs} = plan;
+		const replay = workload.name === 'replay' ? {replay: await prepareReplay(plan.replay)} : {};
+		const simulation = await Simulation.create({machine, workload, durationNs, ...replay});
+		const capture = plan.capture && openCapture(plan.capture, simulation);
+		try {
+			await simulation.run({
+				onSlice: () => view.update(() => figuresOf(simulation)),
+				// A reader of the capture that went away has seen enough.
+				interrupted: () => interrupt.requested || capture?.flush() === false,
+			});
+		} finally {
+			capture?.close();
+		}
 		view.close();
-		process.off('SIGINT', onSignal);
+		return present(simulation.result(), plan);
+	} finally {
+		view.close();
 	}
-	const result = simulation.result();
+}
+
+function present(result: RunResult, {json, capture}: RunPlan): number {
 	// A capture on standard output leaves no room for words there.
-	const out = plan.capture?.path === '-' ? process.stderr : process.stdout;
-	out.write(plan.json ? `${JSON.stringify(result, null, 2)}\n` : summarize(result));
-	if (result.deterministic.ended === 'interrupted') {
+	const out = capture?.path === '-' ? process.stderr : process.stdout;
+	out.write(json ? `${JSON.stringify(result, null, 2)}\n` : summarize(result));
+	const {ended, integrity} = result.deterministic;
+	if (ended === 'interrupted') {
 		return EXIT_INTERRUPTED;
 	}
-	const lost = result.deterministic.integrity.failures > 0;
-	const failed = ['guest-halted', 'idle', 'host-memory-exhausted'].includes(result.deterministic.ended);
-	return lost || failed ? EXIT_FAILURE : 0;
+	return integrity.failures > 0 || FAILED_ENDS.includes(ended) ? EXIT_FAILURE : 0;
+}
+
+/** Ctrl-C: the first asks the run to end with its summary, the second ends the process. */
+class Interrupt {
+	requested = false;
+
+	constructor() {
+		process.on('SIGINT', () => {
+			if (this.requested) {
+				process.exit(EXIT_INTERRUPTED);
+			}
+			this.requested = true;
+		});
+	}
 }
 
 export const command: CommandModule = {
