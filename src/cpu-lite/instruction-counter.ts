@@ -79,6 +79,12 @@ export class InstructionCounter {
 		this.at(this.#left - 1);
 	}
 
+	/** Counts instructions that are executed outside of a slice, and lets their time pass. */
+	spend(instructions: number): void {
+		this.#before += instructions;
+		this.#clock.advance(instructions * this.#instructionNs);
+	}
+
 	/** The instruction at hand ended in an exception. */
 	trap(): void {
 		this.#trapped++;

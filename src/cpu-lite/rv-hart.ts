@@ -148,6 +148,25 @@ export class RvHart implements EngineEvents, CounterSource {
 		this.#leave('stopped');
 	}
 
+	/** Counts instructions that someone executes in this hart's place, between two runs; their time passes. */
+	spend(instructions: number): void {
+		this.#engine.counter.spend(instructions);
+	}
+
+	/** Instructions that fit before the clock's next event, at most `limit`; 0 if it is due. */
+	instructionsBeforeEvent(limit: number): number {
+		return this.#engine.counter.fit(limit);
+	}
+
+	/** Ends the instruction at pc, which someone executes in this hart's place, in an exception. */
+	raise(cause: number, tval: bigint): void {
+		const {counter} = this.#engine;
+		counter.spend(1);
+		counter.trap();
+		this.#engine.reservation = undefined;
+		this.pc = this.exception(cause, tval, this.pc);
+	}
+
 	/** Instructions that did not trap, since reset. */
 	get instret(): number {
 		return this.#engine.counter.retired;
