@@ -6,11 +6,13 @@ import {Bus} from '../board/bus.js';
 import {Clock} from '../board/clock.js';
 import {RAM_BASE, TIMEBASE_HZ} from '../board/memory-map.js';
 import {DirectHart} from '../cpu-lite/direct-hart.js';
-import {VmsimError} from '../errors.js';
+import {assert, VmsimError} from '../errors.js';
 import {Tracer, type BlockRecord} from '../events.js';
 import {Lockdep} from '../guest-kernel/lockdep.js';
+import {__GFP_DMA32, GFP_KERNEL} from '../guest-kernel/mm/gfp.js';
 import {RISCV_ZONES} from '../guest-kernel/mm/memblock.js';
 import {Memory, type MemoryOptions} from '../guest-kernel/mm/memory.js';
+import {MIGRATE_MOVABLE, PAGEBLOCK_ORDER} from '../guest-kernel/mm/page.js';
 import {ReportLedger} from '../guest-kernel/reporting/ledger.js';
 import type {ReportingDesign, ReportingOptions} from '../guest-kernel/reporting/registry.js';
 import type {PageReporting, ReportingDevice} from '../guest-kernel/reporting/reporting.js';
@@ -127,6 +129,26 @@ export function reportingBench(
 			scheduler.run();
 		},
 	};
+}
+
+/**
+ * So many allocated blocks of order 9 in the zone, ascending, each the lower half of a block whose upper half stays
+ * allocated: freed, they do not merge.
+ */
+export function isolatedBlocks(
+	{memory}: Pick<ReportingBench, 'memory'>,
+	zoneName: string,
+	count: number,
+): number[] {
+	const gfp = zoneName === 'DMA32' ? GFP_KERNEL | __GFP_DMA32 : GFP_KERNEL;
+	const blocks: number[] = [];
+	for (let nr = 0; nr < count; nr++) {
+		const pfn = memory.allocPages(PAGEBLOCK_ORDER + 1, MIGRATE_MOVABLE, gfp);
+		assert(pfn >= 0 && memory.zoneOf(pfn)!.name === zoneName, 'the zone has room for the load');
+		memory.splitPage(pfn, PAGEBLOCK_ORDER + 1, PAGEBLOCK_ORDER);
+		blocks.push(pfn);
+	}
+	return blocks.sort((a, b) => a - b);
 }
 
 function refuse(): never {

@@ -4,14 +4,12 @@
  * the first report, 32 more are freed in Normal behind the scan and 32 in DMA32, which is scanned first. Then nobody
  * frees or allocates any more. What is reported, when, in how many calls, and what never is?
  */
-import {assert} from '../errors.js';
-import {__GFP_DMA32, GFP_KERNEL} from '../guest-kernel/mm/gfp.js';
-import {MIGRATE_MOVABLE, PAGEBLOCK_ORDER} from '../guest-kernel/mm/page.js';
+import {PAGEBLOCK_ORDER} from '../guest-kernel/mm/page.js';
 import type {Zone} from '../guest-kernel/mm/zone.js';
 import {readDesign, reportingDesign} from '../guest-kernel/reporting/registry.js';
 import type {PageReporting} from '../guest-kernel/reporting/reporting.js';
 import {GiB, PAGE_SIZE} from '../units.js';
-import {reportingBench, type ReportCall, type ReportingBench} from './reporting-bench.js';
+import {isolatedBlocks, reportingBench, type ReportCall, type ReportingBench} from './reporting-bench.js';
 
 export interface TwoZonesOptions {
 	/** Blocks freed in Normal before the worker runs. */
@@ -101,19 +99,6 @@ export function twoZones(design: string, options: TwoZonesOptions = {}): TwoZone
 		bench.seconds(idleSeconds);
 	}
 	return collect(design, bench, {load, before, startNs, calls: host.calls.slice(callsBefore)});
-}
-
-/** So many allocated blocks of order 9 in the zone, none of which is another's buddy, ascending. */
-function isolatedBlocks({memory}: ReportingBench, zoneName: string, count: number): number[] {
-	const gfp = zoneName === 'DMA32' ? GFP_KERNEL | __GFP_DMA32 : GFP_KERNEL;
-	const blocks: number[] = [];
-	for (let nr = 0; nr < count; nr++) {
-		const pfn = memory.allocPages(PAGEBLOCK_ORDER + 1, MIGRATE_MOVABLE, gfp);
-		assert(pfn >= 0 && memory.zoneOf(pfn)!.name === zoneName, 'the zone has room for the load');
-		memory.splitPage(pfn, PAGEBLOCK_ORDER + 1, PAGEBLOCK_ORDER);
-		blocks.push(pfn);
-	}
-	return blocks.sort((a, b) => a - b);
 }
 
 interface Counts {

@@ -90,6 +90,8 @@ export class FlagRequest implements Request {
 export class FetchIncRequest implements Request {
 	readonly refcnt = new Atomic('refcnt');
 	readonly #deps: RequestDeps;
+	/** The last job left with bits that it could not clear: no crossing of the threshold will start the next one. */
+	#gaveUp = false;
 
 	constructor(deps: RequestDeps) {
 		this.#deps = deps;
@@ -100,7 +102,8 @@ export class FetchIncRequest implements Request {
 		const counts = count === 'bits' ? newlySet : yield* atThreshold(bitmap, threshold);
 		if (counts) {
 			yield this.refcnt.before('fetch_inc');
-			if (this.refcnt.fetchInc() === this.#least - 1) {
+			if (this.refcnt.fetchInc() === this.#least - 1 || this.#gaveUp) {
+				this.#gaveUp = false;
 				this.#deps.schedule();
 			}
 		}
@@ -121,6 +124,7 @@ export class FetchIncRequest implements Request {
 			yield this.refcnt.before('sub_return');
 			left = this.refcnt.subReturn(cleared);
 		} while (left >= this.#least && cleared > 0);
+		this.#gaveUp = left >= this.#least;
 	}
 
 	*noteCleared(bits: number): KernelThread {
