@@ -9,6 +9,7 @@ import {
 	DATA_SIZE,
 	LOG_BASE,
 	LOG_ENTRY,
+	SAVED_REGISTERS,
 	randomProgram,
 	type ProgramOptions,
 } from '../helpers/random-program.js';
@@ -26,6 +27,10 @@ interface Program {
 function program(options: ProgramOptions): Program {
 	const {image, address} = assemble(randomProgram(options), {origin: RAM_BASE});
 	return {image, finish: BigInt(address('finish'))};
+}
+
+function withPaging(paging: boolean): string {
+	return paging ? ' under Sv39' : '';
 }
 
 function loaded(make: () => TestHart, {image}: Program): TestHart {
@@ -56,9 +61,13 @@ function sameBytes(t: ExecutionContext, ours: ArrayLike<number>, theirs: ArrayLi
 	t.is(ours.length, theirs.length);
 }
 
-for (const seed of [1, 2, 3]) {
-	test(`the engines agree after every instruction of a random program, seed ${seed}`, (t) => {
-		const code = program({seed, chunks: 100, instructionsPerChunk: 40});
+for (const [seed, paging] of [
+	[1, false],
+	[2, true],
+	[3, true],
+] as const) {
+	test(`the engines agree after every instruction of a random program${withPaging(paging)}, seed ${seed}`, (t) => {
+		const code = program({seed, chunks: 100, instructionsPerChunk: 40, paging});
 		const reference = loaded(referenceHart, code);
 		const fast = loaded(wasmHart, code);
 		let steps = 0;
@@ -69,14 +78,15 @@ for (const seed of [1, 2, 3]) {
 			steps++;
 			const difference = firstDifference(reference, fast);
 			if (difference !== undefined) {
-				const {text} = disassemble(reference.ram.read32(Number(pc)), pc);
+				const at = Number(pc & 0xbfff_ffffn); // RAM for U-mode is RAM
+				const text = reference.ram.contains(at, 4) ? disassemble(reference.ram.read32(at), pc).text : '';
 				t.fail(`step ${steps}, 0x${pc.toString(16)} ${text}: ${difference}`);
 				return;
 			}
 		}
 		t.true(steps > 10_000 && steps < STEPS, `${steps} steps`);
 		t.is(fast.clock.nowNs, reference.clock.nowNs);
-		t.true(logOf(reference).length > 100 * 248, 'every chunk has logged its registers');
+		t.true(logOf(reference).length > 100 * 8 * SAVED_REGISTERS, 'every chunk has logged its registers');
 		sameBytes(t, logOf(fast), logOf(reference));
 	});
 }
@@ -100,7 +110,7 @@ function firstDifference({engine: a}: TestHart, {engine: b}: TestHart): string |
 }
 
 test('the fast engine gives the same in slices of any length', (t) => {
-	const code = program({seed: 4, chunks: 10, instructionsPerChunk: 40});
+	const code = program({seed: 4, chunks: 10, instructionsPerChunk: 40, paging: true});
 	const reference = loaded(referenceHart, code);
 	reference.runToFinish(STEPS);
 	const random = makeRandom(4);
@@ -113,9 +123,14 @@ test('the fast engine gives the same in slices of any length', (t) => {
 	}
 });
 
-for (const seed of [11, 12, 13]) {
-	qemuTest(`QEMU does the same with a random program, seed ${seed}`, (t) => {
-		const code = program({seed, chunks: 200, instructionsPerChunk: 40});
+for (const [seed, paging] of [
+	[11, false],
+	[12, false],
+	[13, true],
+	[14, true],
+] as const) {
+	qemuTest(`QEMU does the same with a random program${withPaging(paging)}, seed ${seed}`, (t) => {
+		const code = program({seed, chunks: 100, instructionsPerChunk: 40, paging});
 		const theirs = runOnQemu(code.image);
 		for (const make of [referenceHart, wasmHart]) {
 			const hart = loaded(make, code);

@@ -1,14 +1,15 @@
 /**
  * Random programs that any RISC-V virt machine can run: chunks of random instructions in M, S or U mode, legal and not,
- * with a trap handler that logs every exception and goes on behind it. After each chunk the registers are logged; at
- * the end log and data go to the UART as bytes, and the finisher ends the machine. Two machines agree on a program if
- * they send the same bytes.
+ * with or without Sv39, and a trap handler that logs every exception and goes on behind it. After each chunk the
+ * registers and the page table are logged; at the end log and data go to the UART as bytes, and the finisher ends the machine. Two machines
+ * agree on a program if they send the same bytes. The frame is random-program.S.
  */
+import {readFileSync} from 'node:fs';
 import {FINISHER_BASE, RAM_BASE, UART_BASE} from '../../src/board/memory-map.js';
-import {COMPRESSED, ILLEGAL_OP, INSTRUCTIONS, type Form} from '../../src/cpu-lite/isa/table.js';
 import {decode, emptyDecoded} from '../../src/cpu-lite/decode.js';
 import {disassemble} from '../../src/cpu-lite/disassembler.js';
 import {encodeFields} from '../../src/cpu-lite/isa/encoding.js';
+import {COMPRESSED, ILLEGAL_OP, INSTRUCTIONS, type Form} from '../../src/cpu-lite/isa/table.js';
 import {makeRandom, randomFields} from './random-instructions.js';
 
 type Random = (bound: number) => number;
@@ -17,142 +18,55 @@ export interface ProgramOptions {
 	readonly seed: number;
 	readonly chunks: number;
 	readonly instructionsPerChunk: number;
+	/** Chunks in S and U mode run under Sv39, and reach for pages with random rights; default false. */
+	readonly paging?: boolean;
 }
 
-/** Where the program keeps what its instructions load and store, and what it logs; it sends first the log. */
+/**
+ * Where the program keeps what its instructions load and store, and what it logs; it sends the log first. The data are
+ * 4 KiB and a little, then pages that the page table maps, then that table's last level.
+ */
 export const DATA_BASE = RAM_BASE + 0x20_0000;
-export const DATA_SIZE = 4096 + 16;
+export const DATA_SIZE = 0x7000;
+const PAGES_OFFSET = 0x2000;
+const PAGES = 4;
+const TABLE_OFFSET = 0x6000;
+const RETURNS_OFFSET = 0x8000;
 export const LOG_BASE = RAM_BASE + 0x40_0000;
-/** Bytes of one logged exception (mcause, mepc, mtval, mstatus) and of the registers after a chunk. */
+/** Bytes of one logged exception (mcause, mepc, mtval, mstatus). */
 export const LOG_ENTRY = 32;
-const SAVED_REGISTERS = 31;
+/** Registers that are logged after a chunk, 8 bytes each. */
+export const SAVED_REGISTERS = 31;
 
-const HEADER = `
-	.equ DATA, ${DATA_BASE}
-	.equ LOG, ${LOG_BASE}
-	.equ UART, ${UART_BASE}
-	.equ FINISHER, ${FINISHER_BASE}
-	# What implementations may differ in is left out: only MIE, MPIE, MPP, SIE, SPIE, SPP.
-	.equ MSTATUS_LOGGED, 0x19aa
+/** Where random-program.S maps the pages, and RAM for U-mode less where it is. */
+const PAGE_SLOTS_BASE = 0x4000_0000;
+const PAGE_SLOTS = 16;
+/** Slots from here on map the page of returns, if they map anything. */
+const FIRST_CODE_SLOT = 12;
+const USER_OFFSET = 0x4000_0000;
 
-	.macro all_registers operation, base
-	.irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 28, 29, 30, 31
-	\\operation x\\n, 8 * (\\n - 1)(\\base)
-	.endr
-	.endm
+const FRAME = readFileSync(new URL('../../../test/helpers/random-program.S', import.meta.url), 'utf8');
+const ADDRESSES: Readonly<Record<string, number>> = {
+	RAM: RAM_BASE,
+	DATA: DATA_BASE,
+	DATA_SIZE,
+	LOG: LOG_BASE,
+	PAGE_TABLE: DATA_BASE + TABLE_OFFSET,
+	RETURNS: DATA_BASE + RETURNS_OFFSET,
+	UART: UART_BASE,
+	FINISHER: FINISHER_BASE,
+	SAVED_REGISTERS,
+	PAGE_SLOTS,
+};
 
-	# Begins a chunk in a mode (MPP in place) with the register values at a label.
-	.macro begin chunk, mode
-	csrw mstatus, zero
-	li t0, \\mode
-	csrw mstatus, t0
-	la t0, body_\\chunk
-	csrw mepc, t0
-	la t0, end_\\chunk
-	la t1, continue_at
-	sd t0, 0(t1)
-	li s9, 0
-	li s11, DATA + 2048
-	la s10, values_\\chunk
-	all_registers ld, s10
-	li s10, 0x5a5a
-	mret
-	.endm
+const SATP_SV39 = '(8 << 60) | (page_table_root >> 12)';
 
-start:
-	la t0, handler
-	csrw mtvec, t0
-	li t0, -1
-	csrw pmpaddr0, t0
-	li t0, 0x1f
-	csrw pmpcfg0, t0
-	li t0, LOG
-	csrw mscratch, t0
-	j begin_0
-
-	.align 2
-handler:
-	csrrw s10, mscratch, s10
-	sd t0, 32(s10)
-	sd t1, 40(s10)
-	csrr t0, mepc
-	sd t0, 8(s10)
-	# Of a faulting atomic QEMU 7.2 says that its load faulted (4, 5), the manual wants a store fault (6, 7).
-	lbu t1, 0(t0)
-	andi t1, t1, 0x7f
-	addi t1, t1, -0x2f
-	csrr t0, mcause
-	bnez t1, 1f
-	ori t0, t0, 2
-1:	csrw mcause, t0
-	sd t0, 0(s10)
-	# A breakpoint may give its address in mtval, or 0.
-	addi t1, t0, -3
-	csrr t0, mtval
-	bnez t1, 1f
-	li t0, 0
-1:	csrw mtval, t0
-	sd t0, 16(s10)
-	csrr t0, mstatus
-	li t1, MSTATUS_LOGGED
-	and t0, t0, t1
-	sd t0, 24(s10)
-	bnez s9, leave
-	# On behind the instruction.
-	csrr t0, mepc
-	lhu t1, 0(t0)
-	andi t1, t1, 3
-	addi t1, t1, -3
-	addi t0, t0, 2
-	bnez t1, 1f
-	addi t0, t0, 2
-1:	csrw mepc, t0
-	ld t0, 32(s10)
-	ld t1, 40(s10)
-	addi s10, s10, 32
-	csrrw s10, mscratch, s10
-	mret
-leave:
-	ld t0, 32(s10)
-	ld t1, 40(s10)
-	addi s10, s10, 32
-	all_registers sd, s10
-	csrr t0, mscratch
-	sd t0, 8 * 25(s10)
-	sd zero, 8 * 24(s10)
-	sd zero, 8 * 26(s10)
-	addi s10, s10, 8 * ${SAVED_REGISTERS}
-	csrw mscratch, s10
-	la t0, continue_at
-	ld t0, 0(t0)
-	jr t0
-
-finish:
-	li a0, LOG
-	csrr a1, mscratch
-	jal send
-	li a0, DATA
-	li a1, DATA + ${DATA_SIZE}
-	jal send
-	li t0, FINISHER
-	li t1, 0x5555
-	sw t1, 0(t0)
-	j .
-# a0: first byte, a1: behind the last.
-send:
-	li t0, UART
-1:	lbu t1, 5(t0)
-	andi t1, t1, 0x20
-	beqz t1, 1b
-	lbu t1, 0(a0)
-	sb t1, 0(t0)
-	addi a0, a0, 1
-	bltu a0, a1, 1b
-	ret
-	.align 3
-continue_at:
-	.dword 0
-`;
+const MSTATUS_MPRV = 1 << 17;
+const MSTATUS_SUM = 1 << 18;
+const MSTATUS_MXR = 1 << 19;
+/** MPP. */
+const MODES = {M: 0x1800, S: 0x0800, U: 0} as const;
+type Mode = keyof typeof MODES;
 
 /** CSRs whose every bit behaves the same on every hart with these extensions, and some that no hart has. */
 const CSR_NAMES = [
@@ -161,94 +75,194 @@ const CSR_NAMES = [
 	...['sscratch', 'scause', 'stval', 'mcause', 'mtval', 'stvec'],
 	...['0x7c0', '0x5ff', '0xcff', '0x800'],
 ];
-/** Registers that the body may not change: s9 (leave), s11 (data). */
+/** Registers that a chunk may not change: s9 (it ends), s11 (data). */
 const FIXED_REGISTERS: readonly number[] = [25, 27];
-/** MPP for M, S and U mode. */
-const MODES = [0x1800, 0x0800, 0];
+/** Rows that need a certain target, or whose effect is not the same everywhere. */
 const NOT_RANDOM = new Set(['wfi', 'mret', 'sret', 'jal', 'jalr', 'c.j', 'c.jr', 'c.jalr', 'sfence.vma']);
-
-const isCompressed = (form: Form): boolean => form.encoding.sizeBits === 16;
-const has = (form: Form, name: string): boolean => form.encoding.fields.some((field) => field.name === name);
-
-/** Text of a row with random operands that leave the fixed registers alone. */
-function randomText(form: Form, random: Random): string {
-	for (;;) {
-		const fields = randomFields(form, random, true);
-		if (!FIXED_REGISTERS.includes(fields.rd)) {
-			return disassemble(encodeFields(form.encoding, fields)).text;
-		}
-	}
-}
-
-function randomRegister(random: Random): string {
-	for (;;) {
-		const number = random(32);
-		if (!FIXED_REGISTERS.includes(number)) {
-			return `x${number}`;
-		}
-	}
-}
-
-const rows: readonly Form[] = [
+const ROWS: readonly Form[] = [
 	...INSTRUCTIONS.slice(ILLEGAL_OP + 1),
 	...COMPRESSED.map(({form}) => form),
 ].filter(({name}) => !NOT_RANDOM.has(name));
 
-/** One random instruction as assembly, with what it needs before it. */
-function randomInstruction(random: Random, label: (ahead: number) => string): string {
-	switch (random(24)) {
-		case 0:
-			return `jal ${randomRegister(random)}, ${label(1 + random(4))}`;
-		case 1:
-			return `la t0, ${label(2 + random(3))} + ${random(2)}; jalr ${randomRegister(random)}, 0(t0)`;
-		case 2:
-			return `la t1, ${label(2 + random(3))}; ${random(2) === 0 ? 'c.jr' : 'c.jalr'} t1`;
-		case 3:
-			return `c.j ${label(1 + random(4))}`;
-		case 4:
-			return randomIllegal(random);
-		case 5:
-			return `li t0, 1 << 40; ${['ld x8, 8(t0)', 'sw x8, 4(t0)', 'amoadd.w x8, x9, (t0)', 'lr.d x8, (t0)', 'lhu x8, 6(t0)'][random(5)]!}`;
-		case 6:
-			return `csrr${['w', 's', 'c'][random(3)]!}${random(2) === 0 ? `i ${randomRegister(random)}, ${csr(random)}, ${random(32)}` : ` ${randomRegister(random)}, ${csr(random)}, ${randomRegister(random)}`}`;
-		default:
-			return randomRow(rows[random(rows.length)]!, random, label);
+const has = (form: Form, name: string): boolean => form.encoding.fields.some((field) => field.name === name);
+
+function pick<T>(random: Random, items: readonly T[]): T {
+	return items[random(items.length)]!;
+}
+
+/** Makes the instructions of one chunk. */
+class ChunkWriter {
+	readonly #random: Random;
+	readonly #mode: Mode;
+	readonly #paging: boolean;
+
+	constructor(random: Random, mode: Mode, paging: boolean) {
+		this.#random = random;
+		this.#mode = mode;
+		this.#paging = paging;
 	}
-}
 
-function csr(random: Random): string {
-	return CSR_NAMES[random(CSR_NAMES.length)]!;
-}
-
-function randomIllegal(random: Random): string {
-	for (;;) {
-		const word = random(2) === 0 ? random(2 ** 32) : random(2 ** 16);
-		const {op, sizeBytes} = decode(word, emptyDecoded());
-		if (op === ILLEGAL_OP && (word & 0x1f) !== 0x1f) {
-			return sizeBytes === 4 ? `.4byte ${word}` : `.2byte ${word & 0xffff}`;
+	/** One instruction, with what it needs before it; `label` names the instruction so many further. */
+	instruction(label: (ahead: number) => string): string {
+		const random = this.#random;
+		switch (random(this.#paging ? 36 : 24)) {
+			case 0:
+				return `jal ${this.#register()}, ${label(1 + random(4))}`;
+			case 1:
+				return `la t0, ${label(2 + random(3))} + ${random(2)}; jalr ${this.#register()}, 0(t0)`;
+			case 2:
+				return `la t1, ${label(2 + random(3))}; ${pick(random, ['c.jr', 'c.jalr'])} t1`;
+			case 3:
+				return `c.j ${label(1 + random(4))}`;
+			case 4:
+				return this.#illegal();
+			case 5:
+				return this.#paging ? this.#wildAccess() : `li t0, 1 << 40; ${this.#access()}`;
+			case 6:
+				return this.#csrAccess();
+			default:
+				return this.#row(pick(random, ROWS), label);
+			case 24:
+			case 25:
+				return `li t0, ${this.#pageAddress()}; ${this.#call()}`;
+			case 26:
+				return `li t0, ${MSTATUS_SUM}; ${pick(random, ['csrs', 'csrc'])} sstatus, t0`;
+			case 27:
+			case 28:
+				return this.#mode === 'S' ? this.changePage() : 'sfence.vma t0';
+			case 29:
+			case 30:
+			case 31:
+			case 32:
+			case 33:
+			case 34:
+			case 35:
+				return `li t0, ${this.#pageAddress()}; ${this.#access()}`;
 		}
 	}
-}
 
-function randomRow(form: Form, random: Random, label: (ahead: number) => string): string {
-	const text = randomText(form, random);
-	if (has(form, 'offset')) {
-		// Branches: forwards only, so that every program ends.
-		return text.replace(/0x[0-9a-f]+$/, label(1 + random(4)));
+	/** Gives a page slot another page and other rights, and makes that known. */
+	changePage(): string {
+		const random = this.#random;
+		const slot = random(PAGE_SLOTS);
+		const isCode = slot >= FIRST_CODE_SLOT;
+		// D A G U X W R V. No page can be executed and changed: what would be executed then?
+		const rights = (random(256) | (random(4) > 0 ? 1 : 0)) & (isCode ? 0xfb : 0xf7);
+		const page = isCode ? DATA_BASE + RETURNS_OFFSET : DATA_BASE + PAGES_OFFSET + 4096 * random(PAGES);
+		const entry = (page / 4096) * 1024 + rights;
+		const flush = random(2) === 0 ? `li t0, ${PAGE_SLOTS_BASE + 4096 * slot}; sfence.vma t0` : 'sfence.vma';
+		return `li t0, PAGE_TABLE + ${8 * slot}; li t1, ${entry}; sd t1, 0(t0); ${flush}`;
 	}
-	if (has(form, 'csr')) {
-		return text.replace(/,[a-z0-9]+,/, `,${csr(random)},`);
+
+	#register(): string {
+		for (;;) {
+			const number = this.#random(32);
+			if (!FIXED_REGISTERS.includes(number)) {
+				return `x${number}`;
+			}
+		}
 	}
-	const base = /\((\w+)\)$/.exec(text)?.[1];
-	if (base === undefined) {
-		return text;
+
+	/** A naturally aligned access near t0, of which the 8 bytes at t0 are a part. */
+	#access(): string {
+		const accesses = [
+			'lb',
+			'lbu',
+			'lh',
+			'lhu',
+			'lw',
+			'lwu',
+			'ld',
+			'sb',
+			'sh',
+			'sw',
+			'sd',
+			'lr.d',
+			'amoadd.w',
+		];
+		// An atomic that cannot store has its load done first by QEMU 7.2, which marks the page as accessed.
+		const name = pick(this.#random, this.#paging ? accesses.slice(0, -1) : accesses);
+		const rd = this.#register();
+		return name === 'lr.d'
+			? `lr.d ${rd}, (t0)`
+			: name === 'amoadd.w'
+				? `amoadd.w ${rd}, s0, (t0)`
+				: `${name} ${rd}, 0(t0)`;
 	}
-	if (has(form, 'aqrl')) {
-		const misaligned = random(8) === 0 && !form.name.startsWith('sc.') ? random(8) : 0;
-		return `addi t0, s11, ${8 * (random(256) - 128) + misaligned}; ${text.replace(`(${base})`, '(t0)')}`;
+
+	#pageAddress(): number {
+		const random = this.#random;
+		const offset = 8 * random(16);
+		switch (random(8)) {
+			case 0:
+				return PAGE_SLOTS_BASE + 0x20_0000 + PAGES_OFFSET + 4096 * random(PAGES) + offset;
+			case 1:
+				return PAGE_SLOTS_BASE + 0x40_0000 + offset;
+			default:
+				return PAGE_SLOTS_BASE + 4096 * random(PAGE_SLOTS) + offset;
+		}
 	}
-	// A base register that also a compressed instruction can name.
-	return isCompressed(form) ? `c.mv ${base}, s11; ${text}` : text.replace(`(${base})`, '(s11)');
+
+	/** At an address that no page table of these can translate, mostly not even a canonical one. */
+	#wildAccess(): string {
+		const address = (randomValue(this.#random) | (1n << 38n)) & ~7n;
+		return `li t0, ${address}; ${pick(this.#random, [this.#access(), this.#call()])}`;
+	}
+
+	/** To t0 and back, if that is translated: M-mode fetches from where QEMU's board has other devices. */
+	#call(): string {
+		return this.#mode === 'M' ? this.#access() : 'jalr ra, 0(t0)';
+	}
+
+	#csrAccess(): string {
+		const operation = `csrr${pick(this.#random, ['w', 's', 'c'])}`;
+		const source = this.#random(2) === 0 ? this.#random(32) : this.#register();
+		return `${operation} ${this.#register()}, ${pick(this.#random, CSR_NAMES)}, ${source}`;
+	}
+
+	#illegal(): string {
+		for (;;) {
+			const word = this.#random(2) === 0 ? this.#random(2 ** 32) : this.#random(2 ** 16);
+			const {op, sizeBytes} = decode(word, emptyDecoded());
+			if (op === ILLEGAL_OP && (word & 0x1f) !== 0x1f) {
+				return sizeBytes === 4 ? `.4byte ${word}` : `.2byte ${word & 0xffff}`;
+			}
+		}
+	}
+
+	#row(form: Form, label: (ahead: number) => string): string {
+		const random = this.#random;
+		const text = this.#text(form);
+		if (has(form, 'offset')) {
+			// Forwards only, so that every program ends.
+			return text.replace(/0x[0-9a-f]+$/, label(1 + random(4)));
+		}
+		if (has(form, 'csr')) {
+			return text.replace(/,[a-z0-9]+,/, `,${pick(random, CSR_NAMES)},`);
+		}
+		const base = /\((\w+)\)$/.exec(text)?.[1];
+		if (base === undefined) {
+			return text;
+		}
+		if (has(form, 'aqrl')) {
+			// A misaligned sc that fails anyway need not trap.
+			const misaligned = random(8) === 0 && !form.name.startsWith('sc.') ? random(8) : 0;
+			const offset = 8 * (random(256) - 128) + misaligned;
+			return `addi t0, s11, ${offset}; ${text.replace(`(${base})`, '(t0)')}`;
+		}
+		// A base register that also a compressed instruction can name.
+		return form.encoding.sizeBits === 16 ? `c.mv ${base}, s11; ${text}` : text.replace(`(${base})`, '(s11)');
+	}
+
+	/** A row with random operands that leave the fixed registers alone. */
+	#text(form: Form): string {
+		for (;;) {
+			const fields = randomFields(form, this.#random, true);
+			if (!FIXED_REGISTERS.includes(fields.rd)) {
+				return disassemble(encodeFields(form.encoding, fields)).text;
+			}
+		}
+	}
 }
 
 /** Values that find mistakes: small, close to powers of two, or anything. */
@@ -266,20 +280,37 @@ function randomValue(random: Random): bigint {
 	}
 }
 
+/** Operands of the macro `begin` behind the chunk's number. */
+function beginning(random: Random, mode: Mode, paging: boolean): string {
+	if (!paging) {
+		return `${MODES[mode]}, 0, 0, 0`;
+	}
+	// In M-mode, loads and stores with the rights of U: that is what mret leaves in MPP.
+	const status = MODES[mode] | (mode === 'M' ? MSTATUS_MPRV : 0) | pick(random, [0, MSTATUS_SUM]);
+	const codeOffset = mode === 'U' ? USER_OFFSET : 0;
+	const dataOffset = mode === 'S' ? 0 : USER_OFFSET;
+	return `${status | pick(random, [0, MSTATUS_MXR])}, ${SATP_SV39}, ${codeOffset}, ${dataOffset}`;
+}
+
 /** The program as source for the assembler, at RAM's start. */
-export function randomProgram({seed, chunks, instructionsPerChunk}: ProgramOptions): string {
+export function randomProgram({seed, chunks, instructionsPerChunk, paging = false}: ProgramOptions): string {
 	const random = makeRandom(seed);
-	const lines = [HEADER];
+	const lines = Object.entries(ADDRESSES).map(([name, value]) => `.equ ${name}, ${value}`);
+	lines.push(FRAME);
 	for (let chunk = 0; chunk < chunks; chunk++) {
+		const mode = pick(random, ['M', 'S', 'U'] as const);
+		const writer = new ChunkWriter(random, mode, paging);
 		const values = Array.from({length: SAVED_REGISTERS}, () => randomValue(random));
 		lines.push(
 			`\t.align 3\nvalues_${chunk}: .dword ${values.join(', ')}`,
-			`begin_${chunk}: begin ${chunk}, ${MODES[random(MODES.length)]}`,
+			`begin_${chunk}:`,
+			...Array.from({length: paging ? 6 : 0}, () => `\t${writer.changePage()}`),
+			`\tbegin ${chunk}, ${beginning(random, mode, paging)}`,
 			`body_${chunk}:`,
 		);
 		for (let index = 0; index < instructionsPerChunk; index++) {
 			const label = (ahead: number): string => `at_${chunk}_${Math.min(index + ahead, instructionsPerChunk)}`;
-			lines.push(`at_${chunk}_${index}:\t${randomInstruction(random, label)}`);
+			lines.push(`at_${chunk}_${index}:\t${writer.instruction(label)}`);
 		}
 		const next = chunk + 1 < chunks ? `begin_${chunk + 1}` : 'finish';
 		lines.push(`at_${chunk}_${instructionsPerChunk}:\tli s9, 1; ecall`, `end_${chunk}:\tj ${next}`);
