@@ -2,7 +2,8 @@
  * Writing to a file descriptor for good: the whole of it, now, even where a pipe takes only part or asks to wait. A
  * reader that went away (`| head`) is BrokenPipeError, which ends a command without a complaint.
  */
-import {writeSync} from 'node:fs';
+import {openSync, writeSync} from 'node:fs';
+import {UsageError} from '../errors.js';
 import type {ByteSink} from '../inspect/pcapng-writer.js';
 
 /** Whoever read the pipe has closed it. */
@@ -71,6 +72,16 @@ export class LineOutput {
 		const text = this.#text;
 		this.#text = '';
 		this.#sink.write(Buffer.from(text, 'utf8'));
+	}
+}
+
+/** Creates a file to write to, or empties it. Throws UsageError that names the flag. */
+export function createOutput(flag: string, path: string): number {
+	try {
+		return openSync(path, 'w');
+	} catch (error) {
+		const why = errorCode(error) || String(error);
+		throw new UsageError(`${flag} cannot write ${JSON.stringify(path)}: ${why}`, {flag, path}, error);
 	}
 }
 

@@ -8,35 +8,34 @@ import {Linker} from './link.js';
 import type {Packet} from './packet.js';
 import {PcapngReader} from './pcapng-reader.js';
 
-export interface PacketSourceOptions {
+export interface PacketConsumerOptions {
 	/** All must match. */
 	readonly filters?: readonly Filter[];
 	/** Returning false ends the reading. `comments` reads the packet's comments. */
 	readonly onPacket: (packet: Packet, context: PacketContext, comments: () => string[]) => boolean | void;
+}
+
+export interface PacketSourceOptions extends PacketConsumerOptions {
 	/** The input has ended, or broke off. */
 	readonly onFinish?: () => void;
 }
 
-export class PacketSource {
-	readonly reader: PcapngReader;
+/** Takes packets from wherever they come. */
+export class PacketConsumer {
 	/** Records that contradict their layout; they match no filter but an empty one. */
 	malformed = 0;
 	firstMalformedOffset = 0;
 	readonly #context: PacketContext = {firstTimeNs: -1, linker: new Linker()};
 	readonly #filters: readonly Filter[];
-	readonly #options: PacketSourceOptions;
+	readonly #onPacket: PacketConsumerOptions['onPacket'];
 
-	constructor(options: PacketSourceOptions) {
-		this.#options = options;
-		this.#filters = options.filters ?? [];
-		this.reader = new PcapngReader((packet) => this.#packet(packet));
+	constructor({filters = [], onPacket}: PacketConsumerOptions) {
+		this.#filters = filters;
+		this.#onPacket = onPacket;
 	}
 
-	finish(): void {
-		this.#options.onFinish?.();
-	}
-
-	#packet(packet: Packet): boolean | void {
+	/** False if no more packets are wanted. */
+	take(packet: Packet, comments: () => string[] = () => []): boolean | void {
 		const context = this.#context;
 		if (context.firstTimeNs < 0) {
 			context.firstTimeNs = packet.timeNs;
@@ -56,6 +55,18 @@ export class PacketSource {
 				return;
 			}
 		}
-		return this.#options.onPacket(packet, context, () => this.reader.comments(packet));
+		return this.#onPacket(packet, context, comments);
+	}
+}
+
+/** Takes the packets of a capture: feed `reader`, then call `finish`. */
+export class PacketSource extends PacketConsumer {
+	readonly reader: PcapngReader;
+	readonly finish: () => void;
+
+	constructor(options: PacketSourceOptions) {
+		super(options);
+		this.reader = new PcapngReader((packet) => this.take(packet, () => this.reader.comments(packet)));
+		this.finish = options.onFinish ?? (() => {});
 	}
 }
