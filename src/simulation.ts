@@ -12,7 +12,8 @@ import {PageFault, type PageFaultOptions} from './guest-kernel/workload/page-fau
 import type {Workload} from './guest-kernel/workload/workload.js';
 import {UsageError, VmsimError} from './errors.js';
 import {processRssBytes} from './host/rss.js';
-import {Machine} from './machine.js';
+import type {SupervisorHart} from './cpu-lite/supervisor-hart.js';
+import {Machine, type MachineConnections} from './machine.js';
 import type {PreparedReplay} from './replay-setup.js';
 import {readResult} from './read-result.js';
 import type {RunEnd, RunResult} from './run-result.js';
@@ -75,13 +76,17 @@ export class Simulation {
 	/** With a replay: blocks that the device took since the recording began, ours. */
 	readonly replayReports: BlockRecord[] = [];
 
+	readonly #hart: SupervisorHart;
+
 	private constructor(plan: SimulationPlan, machine: Machine) {
 		const {guest, reporting, balloon, seed} = plan.machine;
 		this.plan = plan;
 		this.machine = machine;
+		const {supervisor, arguments: boot} = machine.enterSupervisor();
+		this.#hart = supervisor;
 		this.kernel = new GuestKernel({
-			hart: machine.hart,
-			dtbAddress: machine.deviceTreeAddress,
+			hart: supervisor,
+			dtbAddress: boot.deviceTreeAddress,
 			workload: makeWorkload(plan),
 			trace: machine.trace,
 			options: {
@@ -103,14 +108,14 @@ export class Simulation {
 		}
 	}
 
-	/** Builds everything and runs nothing. `console` gets what the guest prints. */
+	/** Builds the machine and runs its firmware up to the kernel's entry. `transmit` gets the bytes that the guest prints. */
 	static async create(
 		plan: SimulationPlan,
-		{console}: {console?: (text: string) => void} = {},
+		connections: Pick<MachineConnections, 'transmit'> = {},
 	): Promise<Simulation> {
 		const {replay} = plan;
 		const config = replay ? {...plan.machine, guestMemBytes: replay.guestMemBytes} : plan.machine;
-		const machine = await Machine.create(config, console === undefined ? {} : {console});
+		const machine = await Machine.create(config, connections);
 		return new Simulation(plan, machine);
 	}
 
@@ -148,7 +153,7 @@ export class Simulation {
 			if (!(error instanceof VmsimError && error.code === 'HOST_MEMORY_EXHAUSTED')) {
 				throw error;
 			}
-			machine.hart.consoleWrite(`the host has no memory left for this guest: ${error.message}\n`);
+			this.#hart.consoleWrite(`the host has no memory left for this guest: ${error.message}\n`);
 			this.ended = 'host-memory-exhausted';
 		} finally {
 			await feed?.close();

@@ -1,6 +1,7 @@
 /**
- * A hart without instructions: the supervisor's view of the machine, served directly. Loads and stores go to RAM and
- * the bus, each costs one instruction of virtual time, and the SBI calls are answered here as firmware would.
+ * A hart without instructions, for scenarios and tests that have no firmware: loads and stores go to RAM and the bus,
+ * each costs one instruction of virtual time, and the SBI calls are answered here. A machine's kernel gets the
+ * supervisor's view of the real hart instead (supervisor-hart.ts).
  */
 import type {AccessWidth, Bus} from '../board/bus.js';
 import type {Clock, ClockEvent} from '../board/clock.js';

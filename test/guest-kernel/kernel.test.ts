@@ -60,16 +60,26 @@ async function guestBench({
 				features: {...DEFAULT_MACHINE.balloon.features, ...features},
 			},
 		},
-		{console: (text) => console.push(text)},
+		{
+			transmit: (byte) => {
+				const line = console.at(-1);
+				if (line === undefined || line.endsWith('\n')) {
+					console.push(String.fromCharCode(byte));
+				} else {
+					console[console.length - 1] = line + String.fromCharCode(byte);
+				}
+			},
+		},
 	);
+	const {supervisor, arguments: boot} = machine.enterSupervisor();
 	const kernel = new GuestKernel({
-		hart: machine.hart,
-		dtbAddress: machine.deviceTreeAddress,
+		hart: supervisor,
+		dtbAddress: boot.deviceTreeAddress,
 		workload,
 		options: guest,
 		trace: machine.trace,
 	});
-	return {machine, kernel, console};
+	return {machine, supervisor, kernel, console};
 }
 
 /** Reportable bytes that were never reported, and what the zones' free lists say about themselves. */
@@ -374,8 +384,8 @@ test('without a device tree, or with one that makes no sense, the kernel panics 
 		[0x8100_0000, /no device tree/],
 		[0x10, /trap: scause 5/],
 	] as const) {
-		const {machine} = await guestBench({});
-		const kernel = new GuestKernel({hart: machine.hart, dtbAddress: address, workload: new Idle()});
+		const {machine, supervisor} = await guestBench({});
+		const kernel = new GuestKernel({hart: supervisor, dtbAddress: address, workload: new Idle()});
 		t.is(kernel.run(), 'halted');
 		t.regex(kernel.stats().panic!, why);
 		t.deepEqual(machine.finish, {kind: 'fail', code: 1});
