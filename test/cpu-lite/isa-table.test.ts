@@ -10,7 +10,7 @@ import type {Slot} from '../../src/cpu-lite/isa/operands.js';
 import {DISCARD_SLOT, RECORD, RECORD_SIZE_BYTES} from '../../src/cpu-lite/isa/record.js';
 import {COMPRESSED, ILLEGAL_OP, INSTRUCTIONS, opNumber} from '../../src/cpu-lite/isa/table.js';
 import {RuleChecker, RuleBroken} from '../helpers/rule-checker.js';
-import {makeRandom, randomFields} from '../helpers/random-instructions.js';
+import {canonical, makeRandom, randomFields} from '../helpers/random-instructions.js';
 
 const SEED = {seed: 31, numRuns: 20_000};
 
@@ -142,7 +142,7 @@ test('decoding never throws, and what a word disassembles to assembles to the wo
 	);
 });
 
-test('compressing an instruction and expanding it gives the instruction', (t) => {
+test('compressing an instruction and expanding it gives an instruction that does the same', (t) => {
 	const random = makeRandom(34);
 	let compressed = 0;
 	for (let round = 0; round < 50_000; round++) {
@@ -156,7 +156,7 @@ test('compressing an instruction and expanding it gives the instruction', (t) =>
 		const halfword = compress(decoded.op, decoded);
 		if (halfword !== undefined) {
 			compressed++;
-			t.deepEqual(decode(halfword, emptyDecoded()), {...decoded, sizeBytes: 2});
+			t.is(canonical(decode(halfword, emptyDecoded())), canonical(decoded));
 		}
 	}
 	t.true(compressed > 500, `${compressed}`);

@@ -2,7 +2,8 @@
 import {CSR_NUMBERS} from '../../src/cpu-lite/csr-numbers.js';
 import {encodeFields, type Field} from '../../src/cpu-lite/isa/encoding.js';
 import type {Fields, Slot} from '../../src/cpu-lite/isa/operands.js';
-import type {CompressedInstruction, Form} from '../../src/cpu-lite/isa/table.js';
+import type {Decoded} from '../../src/cpu-lite/decode.js';
+import {INSTRUCTIONS, type CompressedInstruction, type Form} from '../../src/cpu-lite/isa/table.js';
 
 /** Mulberry32: uniform integers in [0, bound). */
 export function makeRandom(seed: number): (bound: number) => number {
@@ -48,6 +49,16 @@ export function randomFields(form: Form, random: (bound: number) => number, hint
 
 export function randomWord(form: Form, random: (bound: number) => number): number {
 	return encodeFields(form.encoding, randomFields(form, random));
+}
+
+const COMMUTATIVE = new Set(['add', 'addw', 'and', 'or', 'xor']);
+
+/** One spelling for what does the same: a move is an addition of x0, operands of a commutative one are in order. */
+export function canonical({op, rd, rs1, rs2, imm}: Readonly<Decoded>): string {
+	const isMove = INSTRUCTIONS[op]!.name === 'addi' && imm === 0;
+	const name = isMove ? 'add' : INSTRUCTIONS[op]!.name;
+	const sources = COMMUTATIVE.has(name) ? [rs1, rs2].sort((a, b) => a - b) : [rs1, rs2];
+	return [name, rd, ...sources, imm].join(' ');
 }
 
 /** Words one behind the other in memory. */

@@ -28,6 +28,8 @@ export interface Instruction extends Form {
 export interface CompressedInstruction extends Form {
 	/** What it stands for, as assembly over its own operands: `addi rd, sp, uimm`. */
 	readonly as: string;
+	/** Other ways to write the same: an assembler may choose this form for them as well. */
+	readonly alsoFor: readonly string[];
 	/** Values of operands that make it a hint: it is executed like the others, but no assembler should choose it. */
 	readonly hint: Excluded;
 }
@@ -41,7 +43,7 @@ export function rvc(
 	encoding: string,
 	syntax: string,
 	as: string,
-	{not = {}, hint = {}}: {not?: Excluded; hint?: Excluded} = {},
+	{not = {}, hint = {}, alsoFor = []}: Partial<Pick<CompressedInstruction, 'not' | 'hint' | 'alsoFor'>> = {},
 ): CompressedInstruction {
-	return {name, encoding: parseEncoding(encoding), syntax, not, as, hint};
+	return {name, encoding: parseEncoding(encoding), syntax, not, as, alsoFor, hint};
 }

@@ -46,22 +46,25 @@ export interface Expansion {
 export interface CompressedEntry {
 	readonly form: CompressedInstruction;
 	readonly expansion: Expansion;
+	/** Of `alsoFor`. */
+	readonly alternatives: readonly Expansion[];
 }
 
 /** Every 16-bit instruction, with what it stands for. */
 export const COMPRESSED: readonly CompressedEntry[] = RV64C.map((form) => ({
 	form,
-	expansion: readExpansion(form),
+	expansion: readExpansion(form.as),
+	alternatives: form.alsoFor.map(readExpansion),
 }));
 
 /** Reads `addi rd, sp, uimm` against the syntax `rd, rs1, imm` of addi. */
-function readExpansion({name, as}: CompressedInstruction): Expansion {
-	const [mnemonic, rest] = splitOnce(as);
+function readExpansion(text: string): Expansion {
+	const [mnemonic, rest] = splitOnce(text);
 	const op = opNumber(mnemonic);
 	const targets = words(INSTRUCTIONS[op]!.syntax);
 	const sources = words(rest);
 	if (targets.length !== sources.length) {
-		throw new InvariantError(`${name}: "${as}" does not have the operands of ${mnemonic}`);
+		throw new InvariantError(`"${text}" does not have the operands of ${mnemonic}`);
 	}
 	const slots = targets.map((target, index) => {
 		const source = sources[index]!;
