@@ -5,13 +5,15 @@ import {checkZones} from '../../../src/guest-kernel/mm/check.js';
 import {GFP_ATOMIC, GFP_DMA32, GFP_KERNEL} from '../../../src/guest-kernel/mm/gfp.js';
 import {RISCV_ZONES, X86_ZONES} from '../../../src/guest-kernel/mm/memblock.js';
 import {Memory, type MemoryOptions} from '../../../src/guest-kernel/mm/memory.js';
+import {setMigratetypeIsolate, unsetMigratetypeIsolate} from '../../../src/guest-kernel/mm/page-isolation.js';
 import {
+	MIGRATE_ISOLATE,
 	MIGRATE_MOVABLE,
 	MIGRATE_RECLAIMABLE,
 	MIGRATE_UNMOVABLE,
 	PG_BUDDY,
 } from '../../../src/guest-kernel/mm/page.js';
-import {ram} from '../../helpers/reporting-bench.js';
+import {allocAll, ram} from '../../helpers/reporting-bench.js';
 
 function guest(options: Partial<MemoryOptions> = {}): Memory {
 	return new Memory({present: ram(16), zones: RISCV_ZONES, pcp: 'off', minFreeKbytes: 128, ...options});
@@ -123,20 +125,26 @@ test('a movable request steals a small block without claiming its pageblock, and
 test('a fallback below a pageblock raises the watermarks and, where half the pageblock is alike, claims it', (t) => {
 	const memory = guest({present: ram(64)});
 	const zone = memory.zones[0]!;
-	const movable: number[] = [];
-	for (
-		let pfn = memory.allocPages(0, MIGRATE_MOVABLE);
-		pfn >= 0;
-		pfn = memory.allocPages(0, MIGRATE_MOVABLE)
-	) {
-		movable.push(pfn);
-	}
-	for (const pfn of movable.filter((pfn) => pfn % 512 < 300)) {
+	for (const pfn of allocAll(memory, 0).filter((pfn) => pfn % 512 < 300)) {
 		memory.freePages(pfn, 0); // orders up to 8, never a whole pageblock
 	}
 	const pfn = memory.allocPages(0, MIGRATE_RECLAIMABLE);
 	t.is(memory.memmap.migratetypeOf(memory.memmap.pageOf(pfn)), MIGRATE_RECLAIMABLE, '300 of 512 pages free');
 	t.is(zone.watermarkBoost, 512);
+	t.deepEqual(checkZones(memory.zones).problems, []);
+});
+
+test('a pageblock of which less than half is free or alike is not claimed', (t) => {
+	const memory = guest({present: ram(64)});
+	for (const pfn of allocAll(memory, 0).filter((pfn) => pfn % 512 < 200)) {
+		memory.freePages(pfn, 0);
+	}
+	const pfn = memory.allocPages(0, MIGRATE_RECLAIMABLE);
+	t.is(
+		memory.memmap.migratetypeOf(memory.memmap.pageOf(pfn)),
+		MIGRATE_MOVABLE,
+		'200 of 512, the rest movable',
+	);
 	t.deepEqual(checkZones(memory.zones).problems, []);
 });
 
@@ -180,6 +188,41 @@ test('isolating obeys the min watermark, and a large isolated block comes back m
 	putbackIsolatedPage(zone, page, 10, MIGRATE_MOVABLE);
 	putbackIsolatedPage(zone, page + 1024, 10, MIGRATE_MOVABLE);
 	t.deepEqual(pfns(memory, 10), [RAM + 2048, RAM + 3072, RAM, RAM + 1024]);
+});
+
+test('a pageblock that is set apart gives nothing, merges with nothing, and comes back whole', (t) => {
+	const memory = guest();
+	const zone = memory.zones[0]!;
+	const page = memory.memmap.pageOf(RAM);
+	t.true(setMigratetypeIsolate(zone, page + 512 + 7));
+	t.false(setMigratetypeIsolate(zone, page + 512), 'once is enough');
+	t.is(memory.totalFreePages(), 4096 - 512);
+	t.deepEqual(pfns(memory, 9, MIGRATE_ISOLATE), [RAM + 512]);
+	t.deepEqual(pfns(memory, 9), [RAM], 'its other half is free as before');
+	const all = allocAll(memory, 0);
+	t.false(all.some((pfn) => pfn >= RAM + 512 && pfn < RAM + 1024));
+	all.forEach((pfn) => memory.freePages(pfn, 0));
+	t.deepEqual(pfns(memory, 9), [RAM]);
+	t.deepEqual(checkZones(memory.zones).problems, []);
+	unsetMigratetypeIsolate(zone, page + 512, MIGRATE_MOVABLE);
+	t.deepEqual(freeCounts(memory), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4]);
+	t.is(memory.totalFreePages(), 4096);
+	t.deepEqual(checkZones(memory.zones).problems, []);
+});
+
+test('a pageblock in use that is set apart collects what is freed in it', (t) => {
+	const memory = guest({pcp: '6.12'});
+	const zone = memory.zones[0]!;
+	const held = memory.allocPages(0, MIGRATE_MOVABLE);
+	memory.drainAllPages();
+	t.true(setMigratetypeIsolate(zone, memory.memmap.pageOf(held)));
+	t.is(zone.freeArea.freePagesFrom(0) - zone.nrFreePages, 511);
+	memory.freePages(held, 0);
+	t.is(memory.pcpPages(), 0, 'not by way of the per-cpu list');
+	t.deepEqual(pfns(memory, 9, MIGRATE_ISOLATE), [held]);
+	unsetMigratetypeIsolate(zone, memory.memmap.pageOf(held), MIGRATE_MOVABLE);
+	t.is(memory.totalFreePages(), 4096);
+	t.deepEqual(checkZones(memory.zones).problems, []);
 });
 
 test('blocks never merge across zones, and a zone may begin at an odd page', (t) => {

@@ -192,7 +192,10 @@ test('kswapd wakes below the low watermark and drops the oldest cache until the 
 	scheduler.spawn('kswapd0', memory.reclaim.kswapd());
 	scheduler.run();
 	const evicted: number[] = [];
-	memory.pageCache.onEvict = (pfn) => evicted.push(pfn);
+	memory.pageCache.onEvict = (pfn) => {
+		evicted.push(pfn);
+		t.true(zone.reclaimActive, 'per-cpu lists keep little meanwhile');
+	};
 	fillCache(memory, 10_000);
 	allocAll(memory, 0, () => zone.nrFreePages > zone.watermark[1]!);
 	scheduler.run();
@@ -205,6 +208,27 @@ test('kswapd wakes below the low watermark and drops the oldest cache until the 
 	t.is(memory.events.pgsteal_kswapd, evicted.length);
 	t.false(zone.reclaimActive);
 	t.deepEqual(checkZones(memory.zones).problems, []);
+});
+
+test('a fallback raises the watermarks and wakes kswapd, which reclaims and lowers them again', (t) => {
+	const {scheduler} = benchMachine();
+	const memory = guest({minFreeKbytes: 256});
+	const zone = memory.zones[0]!;
+	scheduler.spawn('kswapd0', memory.reclaim.kswapd());
+	scheduler.run();
+	fillCache(memory, 9000);
+	// 300 free pages in each pageblock of the rest: no whole one, so an unmovable request breaks into one of them.
+	for (const pfn of allocAll(memory, 0).filter((pfn) => pfn % 512 < 300)) {
+		memory.freePages(pfn, 0);
+	}
+	t.is(zone.watermarkBoost, 0);
+	memory.allocPages(0, MIGRATE_UNMOVABLE);
+	t.is(zone.watermarkBoost, 512);
+	const before = memory.events.pageoutrun;
+	scheduler.run();
+	t.is(memory.events.pageoutrun, before + 1);
+	t.is(zone.watermarkBoost, 0);
+	t.true(memory.events.pgsteal_kswapd > 0);
 });
 
 test('kswapd gives up on a node where nothing can be freed, and a freed page gives it hope again', (t) => {
@@ -478,6 +502,11 @@ test('a replay places, takes and frees blocks by pfn, and says who has a page', 
 	t.is(replay.takeFreeBlock(RAM + 1024, 0), 10, 'the head of a larger block, split as expand() does');
 	t.deepEqual([...memory.zones[0]!.freeArea.nrFree], [1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 0]);
 	t.is(replay.takeFreeBlock(RAM + 1024, 0), -1);
+	t.deepEqual(
+		[...replay.freeBlocks()].filter(({order}) => order === 9).map(({pfn}) => pfn),
+		[RAM + 1536, RAM + 512],
+		'the half that was split off stands first',
+	);
 	t.is(replay.takeFreeBlock(RAM + 1024 + 700, 2), 9, 'and from the middle of one');
 	t.is(replay.stateOf(RAM + 1024 + 702), 'allocated');
 	t.is(replay.stateOf(RAM + 513), 'free');

@@ -7,7 +7,7 @@ import {PcpSizing61, PcpSizing612, zoneBatchsize} from '../../../src/guest-kerne
 import {VmstatWorker} from '../../../src/guest-kernel/mm/vmstat-worker.js';
 import type {Zone} from '../../../src/guest-kernel/mm/zone.js';
 import {buddyinfo} from '../../../src/guest-kernel/proc/buddyinfo.js';
-import {reportingBench, ram} from '../../helpers/reporting-bench.js';
+import {allocAll, ram, reportingBench} from '../../helpers/reporting-bench.js';
 
 /** A riscv guest of 1 GiB with the managed pages of the recorded one: low watermark 7040. */
 function riscv(pcp: PcpRelease, cpus = 1): Memory {
@@ -193,6 +193,23 @@ test('6.1 gives everything back when blocks of order 1 to 3 are freed in a row, 
 	t.is(newer.pcpPages(), before + 8 - 2016);
 });
 
+test('6.12 lists shrink to the low watermark while the zone is below its high one, 6.1 lists do not care', (t) => {
+	const listed = (pcp: PcpRelease) => {
+		const memory = riscv(pcp);
+		const zone = memory.zones[0]!;
+		const held = allocAll(memory, 0);
+		memory.zones[0]!.pageset[0]!.drain();
+		t.true(zone.belowHigh, 'seen by an allocation');
+		held.slice(0, 2000).forEach((pfn) => memory.freePages(pfn, 0));
+		return {memory, zone, held};
+	};
+	const {memory, zone, held} = listed('6.12');
+	t.is(tuned(memory).sizing.high, 7040);
+	freeAll(memory, held.slice(2000, 30_000));
+	t.false(zone.belowHigh, 'enough came back');
+	t.true(listed('6.1').memory.pcpPages() === 2000);
+});
+
 for (const pcp of ['6.1', '6.12'] as const) {
 	test(`${pcp} while kswapd works, a list holds four batches`, (t) => {
 		const memory = riscv(pcp);
@@ -219,6 +236,21 @@ for (const pcp of ['6.1', '6.12'] as const) {
 		t.deepEqual(checkZones([zone]).problems, []);
 	});
 }
+
+test('pages come out of a fresh list in physical order, the last freed first, and the oldest go back first', (t) => {
+	const memory = riscv('6.1');
+	const held = pages(memory, 40);
+	t.deepEqual(
+		held,
+		held.toSorted((a, b) => a - b),
+	);
+	memory.drainAllPages();
+	freeAll(memory, held);
+	t.is(memory.allocPages(0, MIGRATE_MOVABLE), held.at(-1)!);
+	memory.zones[0]!.pageset[0]!.freeBulk(10, 1);
+	const left = [...memory.zones[0]!.pageset[0]!.blocks()].map(({page}) => memory.memmap.pfnOf(page));
+	t.deepEqual(left, held.slice(10, -1).toReversed());
+});
 
 test('draining empties one list before it goes to the next', (t) => {
 	const memory = riscv('6.1');

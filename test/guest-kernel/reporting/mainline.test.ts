@@ -8,6 +8,7 @@ import {
 	MIGRATE_UNMOVABLE,
 	PG_REPORTED,
 } from '../../../src/guest-kernel/mm/page.js';
+import {setMigratetypeIsolate} from '../../../src/guest-kernel/mm/page-isolation.js';
 import {VmstatWorker} from '../../../src/guest-kernel/mm/vmstat-worker.js';
 import {EBUSY, EIO, ENOSPC} from '../../../src/guest-kernel/reporting/reporting.js';
 import {formatSize, MiB, NS_PER_S} from '../../../src/units.js';
@@ -131,6 +132,17 @@ test('C3 what is left at the end of a zone goes in one report, of several orders
 	t.true(dma32.sg.every(({pfn}) => pfn < FOUR_GIB));
 });
 
+test('C3 a pageblock that is set apart for offlining is passed over', (t) => {
+	const {memory, reporting, device, settle} = reportingBench(256);
+	const zone = memory.zones[0]!;
+	setMigratetypeIsolate(zone, memory.memmap.pageOf(RAM + 2048));
+	reporting.register(device);
+	settle();
+	const blocks = device.calls.flatMap(({sg}) => sg);
+	t.false(blocks.some(({pfn}) => pfn === RAM + 2048));
+	t.true(blocks.some(({pfn, order}) => pfn === RAM + 2048 + 512 && order === 9));
+});
+
 test('C4 the wire has the blocks last isolated first, at most 32 of them, each of 2 or 4 MiB', (t) => {
 	const {memory, reporting, device, settle} = reportingBench(512);
 	const odd = memory.allocPages(9, MIGRATE_MOVABLE);
@@ -169,6 +181,40 @@ test('C5 where a pass stops, the first block that it left is first on the list',
 	const flags = list.map((page) => isReported(memory, memory.memmap.pfnOf(page)));
 	t.is(flags.lastIndexOf(false), 63, 'unreported ones first');
 	t.is(memory.memmap.pfnOf(list[0]!), RAM + 64 * 1024, 'and in their old order');
+});
+
+/** Reported blocks first on the order-10 list and `count` unreported ones last, as shuffling may have it. */
+function unreportedLast(count: number): ReportingBench & {late: number[]} {
+	const bench = reportingBench(512, {shufflePickTail: () => true});
+	bench.reporting.register(bench.device);
+	const late = Array.from({length: count}, () => bench.memory.allocPages(10, MIGRATE_MOVABLE));
+	bench.settle();
+	bench.device.calls.length = 0;
+	late.forEach((pfn) => bench.memory.freePages(pfn, 10));
+	return {...bench, late};
+}
+
+test('C5 while a full report is out, the first block that the host does not know yet is first on its list', (t) => {
+	const {memory, device, settle, late} = unreportedLast(40);
+	device.during = (_call, index) => {
+		if (index === 0) {
+			const pfn = memory.allocPages(10, MIGRATE_MOVABLE);
+			t.is(pfn, late[32], 'what is allocated now costs the host no fault');
+		}
+	};
+	settle();
+	t.deepEqual(device.sizes, [32, 7]);
+});
+
+test('C5 where a block cannot be isolated, it becomes the first of its list', (t) => {
+	const {memory, device, settle, late} = unreportedLast(10);
+	const zone = memory.zones[0]!;
+	zone.watermark[0] = zone.nrFreePages - 5 * 1024 - 1;
+	zone.watermark[1] = 0;
+	settle();
+	t.deepEqual(device.sizes, [5]);
+	const [first] = memory.memmap.listPages(zone.freeArea.head(10, MIGRATE_MOVABLE));
+	t.is(memory.memmap.pfnOf(first!), late[5]);
 });
 
 test('C6 a page taken from a reported block makes the host hear of the rest again, though it still lacks it', (t) => {
