@@ -10,15 +10,11 @@ import {NO_TRACE, type Trace} from '../../events.js';
 import {point, until, type KernelThread} from '../task.js';
 import {freeByPageblock, freeByPageblockSteps, freeOnePage, FPI_NONE, FPI_TO_TAIL} from './buddy.js';
 import {GFP_KERNEL} from './gfp.js';
-import {buildZones, freeRanges, type PfnRange, type ZoneSpec} from './memblock.js';
+import {buildZones, freeRanges} from './memblock.js';
+import type {MemoryOptions, PageHooks, PcpRelease} from './memory-options.js';
 import {Oom, type OomNotifier} from './oom.js';
-import {
-	allocPagesMayWait,
-	allocPagesNoWait,
-	makeZonelists,
-	type AllocContext,
-	type Zonelist,
-} from './page-alloc.js';
+import {allocPagesNoWait, type AllocContext} from './page-alloc.js';
+import {allocPagesMayWait} from './page-alloc-slow.js';
 import {PageCache} from './page-cache.js';
 import {
 	MIGRATE_ISOLATE,
@@ -30,8 +26,7 @@ import {
 	PG_OFFLINE,
 	type MemMap,
 } from './page.js';
-import {PcpSizing61, PcpSizing612} from './pcp-sizing.js';
-import {pcpAllowedOrder, PerCpuPages} from './per-cpu-pages.js';
+import {makePagesets, pcpAllowedOrder} from './per-cpu-pages.js';
 import {Reclaim} from './reclaim.js';
 import {VmEvents} from './vm-events.js';
 import {
@@ -41,39 +36,9 @@ import {
 	totalreservePages,
 } from './watermark.js';
 import {WMARK_LOW, type FreeHook, type Zone} from './zone.js';
+import {makeZonelists, type Zonelist} from './zonelist.js';
 
-/** Which release's per-cpu lists there are, or none. */
-export type PcpRelease = '6.1' | '6.12' | 'off';
-
-export interface MemoryOptions {
-	/** Pages that exist. */
-	readonly present: readonly PfnRange[];
-	/** Pages of these that the allocator never gets: firmware, kernel image, device tree, memory map. */
-	readonly reserved?: readonly PfnRange[];
-	/** Zones of the node: RISCV_ZONES or X86_ZONES. */
-	readonly zones: readonly ZoneSpec[];
-	/** Per-cpu lists as this release sizes them, or none; default 6.12. */
-	readonly pcp?: PcpRelease;
-	/** CPUs that share the per-cpu lists' sizes; default 1. Allocations happen on `memory.cpu`. */
-	readonly cpus?: number;
-	/** khugepaged runs and has raised min_free_kbytes; default true. */
-	readonly hugepages?: boolean;
-	/** min_free_kbytes as a person set it, instead of the kernel's own choice. */
-	readonly minFreeKbytes?: number;
-	/** page_alloc.shuffle: the coin of each placement of a block of the largest order. Off by default. */
-	readonly shufflePickTail?: () => boolean;
-	/** False leaves every page allocated: a replay places the free blocks itself. Default true. */
-	readonly freeMemory?: boolean;
-	/** Pages of these are left allocated, as above. */
-	readonly withheld?: readonly PfnRange[];
-	readonly trace?: Trace;
-}
-
-/** Sees every block that changes hands, for poisoning or checking; called outside all locks. */
-export interface PageHooks {
-	allocated(pfn: number, order: number): void;
-	freeing(pfn: number, order: number): void;
-}
+export type {MemoryOptions, PageHooks, PcpRelease} from './memory-options.js';
 
 export class Memory implements AllocContext {
 	readonly memmap: MemMap;
@@ -112,7 +77,7 @@ export class Memory implements AllocContext {
 		this.oom = new Oom(this.#trace, this.events);
 		for (const zone of this.zones) {
 			zone.shufflePickTail = options.shufflePickTail;
-			this.#addPagesets(zone);
+			zone.pageset.push(...makePagesets(zone, this.pcp, this.cpus, () => this.onVmstatDirty?.()));
 		}
 		if (freeMemory) {
 			const taken = [...reserved, ...(options.withheld ?? [])];
@@ -122,15 +87,6 @@ export class Memory implements AllocContext {
 		}
 		this.minFreeKbytes = options.minFreeKbytes ?? defaultMinFreeKbytes(zones, options.hugepages ?? true);
 		this.setupZones();
-	}
-
-	#addPagesets(zone: Zone): void {
-		for (let cpu = 0; cpu < this.cpus && this.pcp !== 'off'; cpu++) {
-			const sizing = this.pcp === '6.1' ? new PcpSizing61(zone) : new PcpSizing612(zone);
-			const pcp = new PerCpuPages(zone, sizing);
-			pcp.onZoneChange = () => this.onVmstatDirty?.();
-			zone.pageset.push(pcp);
-		}
 	}
 
 	/** Computes watermarks, reserves and per-cpu sizes anew, after managed pages or minFreeKbytes changed. */

@@ -10,7 +10,8 @@ import type {KernelThread} from '../task.js';
 import {freeOnePage, freeOnePageSteps, FPI_NONE} from './buddy.js';
 import {rmqueue, RMQUEUE_NORMAL} from './fallback.js';
 import {MIGRATE_MOVABLE, MIGRATE_PCPTYPES, PAGEBLOCK_ORDER, PAGE_ALLOC_COSTLY_ORDER, PG_PCP} from './page.js';
-import {PCP_BATCH_SCALE_MAX, type PcpSizing} from './pcp-sizing.js';
+import type {PcpRelease} from './memory-options.js';
+import {PCP_BATCH_SCALE_MAX, PcpSizing61, PcpSizing612, type PcpSizing} from './pcp-sizing.js';
 import type {Zone} from './zone.js';
 
 const NR_LOWORDER_PCP_LISTS = MIGRATE_PCPTYPES * (PAGE_ALLOC_COSTLY_ORDER + 1);
@@ -37,15 +38,16 @@ export class PerCpuPages {
 	/** Pages on all lists. */
 	count = 0;
 	readonly sizing: PcpSizing;
-	/** Called after pages moved between these lists and the zone: the zone's counters changed. */
-	onZoneChange: (() => void) | undefined;
+	readonly #onZoneChange: () => void;
 	readonly #zone: Zone;
 	readonly #lists: number;
 	/** Where a bulk free stands in its round of the lists. */
 	#pindex = 0;
 	readonly #rmqueueMode = {mode: RMQUEUE_NORMAL};
 
-	constructor(zone: Zone, sizing: PcpSizing) {
+	/** `onZoneChange` is called after pages moved between these lists and the zone: the zone's counters changed. */
+	constructor(zone: Zone, sizing: PcpSizing, onZoneChange: () => void) {
+		this.#onZoneChange = onZoneChange;
 		this.#zone = zone;
 		this.sizing = sizing;
 		this.#lists = zone.memmap.newLists(NR_PCP_LISTS);
@@ -94,7 +96,7 @@ export class PerCpuPages {
 				yield* freeOnePageSteps(zone, next, freed, zone.memmap.migratetypeOf(next), FPI_NONE);
 			}
 			zone.lock.release();
-			this.onZoneChange?.();
+			this.#onZoneChange();
 			this.sizing.noteBulkFreed();
 		}
 	}
@@ -111,7 +113,7 @@ export class PerCpuPages {
 			freeOnePage(zone, page, order, zone.memmap.migratetypeOf(page), FPI_NONE);
 		}
 		zone.lock.release();
-		this.onZoneChange?.();
+		this.#onZoneChange();
 	}
 
 	/** Gives everything back (drain_pages_zone). */
@@ -191,6 +193,22 @@ export class PerCpuPages {
 			this.count += 1 << order;
 		}
 		zone.lock.release();
-		this.onZoneChange?.();
+		this.#onZoneChange();
 	}
+}
+
+/** The lists of one zone, one set per CPU; none if they are off. */
+export function makePagesets(
+	zone: Zone,
+	release: PcpRelease,
+	cpus: number,
+	onZoneChange: () => void,
+): PerCpuPages[] {
+	if (release === 'off') {
+		return [];
+	}
+	return Array.from({length: cpus}, () => {
+		const sizing = release === '6.1' ? new PcpSizing61(zone) : new PcpSizing612(zone);
+		return new PerCpuPages(zone, sizing, onZoneChange);
+	});
 }
