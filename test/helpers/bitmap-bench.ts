@@ -62,8 +62,8 @@ export function bitmapBench(
 	};
 }
 
-/** The same by hand: every step of the worker, and of the hook if a thread frees. */
-export function steppedBench(design: string) {
+/** The same by hand: every step of the worker, and of the hook if a thread frees. `withHost` is kept up to date. */
+export function steppedBench(design: string, withHost = new Set<number>()) {
 	const memory = new Memory({zones: RISCV_ZONES, pcp: 'off', present: BOTH_ZONES});
 	const workqueue = new SteppedWorkQueue();
 	const make = reportingDesign(readDesign(design))!;
@@ -72,8 +72,10 @@ export function steppedBench(design: string) {
 	const device: ReportingDevice = {
 		capacity: 1024,
 		*report(sg) {
+			sg.forEach(({pfn}) => withHost.add(pfn));
 			yield point('the host');
 			reported.push(...sg.map(({pfn}) => pfn));
+			withHost.clear();
 			return 0;
 		},
 	};

@@ -23,8 +23,8 @@ export interface Request {
 	run(context: ScanContext, bitmaps: readonly ZoneBitmap[]): KernelThread;
 	/** A scan that nobody had asked for has cleared so many bits. */
 	noteCleared(bits: number): KernelThread;
-	/** What its count should be with these bitmaps and no job under way; undefined where it is free. */
-	expected(bitmaps: readonly ZoneBitmap[]): number | undefined;
+	/** What its count should be with these bitmaps and no job under way. */
+	expected(bitmaps: readonly ZoneBitmap[]): number;
 }
 
 export function* atThreshold(bitmap: ZoneBitmap, threshold: number): KernelThread<boolean> {

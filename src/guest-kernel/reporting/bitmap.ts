@@ -15,7 +15,8 @@ import {Mutex} from '../mutex.js';
 import {Rcu} from '../rcu.js';
 import {point, runThrough, type KernelThread} from '../task.js';
 import type {DelayedWork} from '../workqueue.js';
-import {FetchIncRequest, FlagRequest, type Request} from './bitmap-request.js';
+import {auditBitmaps} from './bitmap-audit.js';
+import {FetchIncRequest, FlagRequest, type Request, type RequestDeps} from './bitmap-request.js';
 import {scanZone, type ScanContext} from './bitmap-scan.js';
 import type {BitmapSwitches, RequestScheme} from './bitmap-switches.js';
 import {PerZoneRequest} from './per-zone-request.js';
@@ -165,35 +166,14 @@ export class BitmapReporting implements PageReporting {
 	}
 
 	audit(): ReportingAudit {
-		const bitmaps = [...this.#bitmaps.values()];
-		const zones = bitmaps.map((bitmap) => ({
-			zone: bitmap.zone.name,
-			freePages: bitmap.freePages.value,
-			bitsSet: bitmap.countSet(),
-			requested: bitmap.requested,
-		}));
-		const busy = this.#busy;
-		const problems: string[] = [];
-		for (const {zone, freePages, bitsSet} of zones) {
-			if (freePages !== bitsSet) {
-				problems.push(`${zone}: free_pages is ${freePages}, ${bitsSet} bits are set`);
-			}
-			if (!busy && bitsSet >= this.switches.threshold) {
-				problems.push(`${zone}: ${bitsSet} bits wait, and no job is queued`);
-			}
-		}
-		const expected = this.#request.expected(bitmaps);
-		if (!busy && expected !== undefined && expected !== this.refcnt) {
-			problems.push(`refcnt is ${this.refcnt}, what it counts is ${expected}`);
-		}
-		if (this.rcu.leaked > 0) {
-			problems.push(`${this.rcu.leaked} times returned inside rcu_read_lock`);
-		}
-		if (this.#mutex.held && !busy && this.#device !== undefined) {
-			problems.push('page_reporting_mutex is held by nobody who will release it');
-		}
-		const lowestRefcnt = this.#request.refcnt.lowest;
-		return {refcnt: this.refcnt, lowestRefcnt, zones, busy, problems};
+		return auditBitmaps({
+			bitmaps: [...this.#bitmaps.values()],
+			request: this.#request,
+			threshold: this.switches.threshold,
+			busy: this.#busy,
+			rcu: this.rcu,
+			mutexKept: this.#mutex.held && !this.#busy && this.#device !== undefined,
+		});
 	}
 
 	/** __page_reporting_enqueue, zone.lock held. */
@@ -313,7 +293,7 @@ export class BitmapReporting implements PageReporting {
 	}
 }
 
-function makeRequest(scheme: RequestScheme, deps: ConstructorParameters<typeof FlagRequest>[0]): Request {
+function makeRequest(scheme: RequestScheme, deps: RequestDeps): Request {
 	switch (scheme) {
 		case 'v12':
 			return new FlagRequest(deps);

@@ -587,6 +587,16 @@ test('B4 no count is ever below 0 with every bit counted: the freeing thread kee
 	t.is(bench.reported.length, 17);
 });
 
+test('B4 every bit of the system counted: 8 in each of two zones are reported, which no other design does', (t) => {
+	for (const design of ['bitmap-v12', ...RIVALS]) {
+		const bench = bitmapBench(design);
+		bench.free(bench.take('Normal', 8));
+		bench.free(bench.take('DMA32', 8));
+		bench.settle();
+		t.is(bench.reporting.stats.blocks, design === 'bitmap-v12-fetch-inc' ? 16 : 0, design);
+	}
+});
+
 test('B5 the worker that runs until nobody asks never ends under a steady stream; mainline has its pace', (t) => {
 	const calls = ['bitmap-v12-per-zone', 'bitmap-v12-swap'].map((design) => {
 		const bench = bitmapBench(design);
