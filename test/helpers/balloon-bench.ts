@@ -30,6 +30,8 @@ export class BalloonBench {
 	readonly transport: VirtioMmioTransport;
 	readonly driver: ScriptedDriver;
 	readonly events: VmEvent[] = [];
+	/** Called with each event while it happens. */
+	onEvent: (event: VmEvent) => void = () => {};
 	/** Every change of the interrupt line. */
 	readonly irqLevels: boolean[] = [];
 	readonly queues = new Map<BalloonQueueName, ScriptedQueue>();
@@ -42,7 +44,10 @@ export class BalloonBench {
 	}: BenchOptions = {}) {
 		this.ram = ram;
 		const trace = new Tracer(() => 0);
-		trace.subscribe((event) => void this.events.push(event));
+		trace.subscribe((event) => {
+			this.events.push(event);
+			this.onEvent(event);
+		});
 		this.balloon = new VirtioBalloon(options);
 		this.transport = new VirtioMmioTransport({
 			slot: SLOT,
@@ -90,9 +95,9 @@ export class BalloonBench {
 		return (this.driver.read('Status') & DeviceStatus.DEVICE_NEEDS_RESET) !== 0;
 	}
 
-	/** Address of page `index` of a region far from the driver's own heap: 4 MiB into RAM. */
+	/** Address of page `index` of a region far from the driver's own heap: the upper half of RAM. */
 	page(index: number): number {
-		return this.ram.base + 4 * MiB + index * PAGE_SIZE;
+		return this.ram.base + this.ram.sizeBytes / 2 + index * PAGE_SIZE;
 	}
 
 	/** Fills pages [first, first + count) with FILL. */
