@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import {RAM_BASE} from '../../src/board/memory-map.js';
 import {HostMemory} from '../../src/host/frames.js';
 import {GuestMemory} from '../../src/host/guest-memory.js';
-import type {GuestRam} from '../../src/host/ram.js';
 import {KiB, MiB, PAGE_SIZE} from '../../src/units.js';
 import {
 	VIRTQ_AVAIL,
@@ -24,21 +23,13 @@ import type {BalloonQueueName} from '../../src/virtio/balloon/spec.js';
 import {VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE} from '../../src/virtio/spec.js';
 import {BalloonBench, features, type BenchOptions} from '../helpers/balloon-bench.js';
 import {FlatRam} from '../helpers/flat-ram.js';
+import {MEMORIES, testOnBothMemories as both, type MakeRam} from '../helpers/memories.js';
 import {readable, writable, type ScriptedQueue} from '../helpers/scripted-driver.js';
 
 const SEED = 20260408;
 const NEXT = VIRTQ_DESC_F_NEXT;
 const WRITE = VIRTQ_DESC_F_WRITE;
 const INDIRECT = VIRTQ_DESC_F_INDIRECT;
-
-/** The device reads rings in place where it can, and through the memory's calls where it cannot: both ways are tested. */
-const MEMORIES = {
-	'in place': (sizeBytes = 2 * MiB): GuestRam =>
-		new GuestMemory({base: RAM_BASE, sizeBytes, host: new HostMemory({bankBytes: 2 * sizeBytes})}),
-	'by calls': (sizeBytes = 2 * MiB): GuestRam => new FlatRam(RAM_BASE, sizeBytes),
-};
-
-type MakeRam = (sizeBytes?: number) => GuestRam;
 
 /** deflateq does nothing with its chains: what remains is the ring. */
 interface Ring {
@@ -55,13 +46,6 @@ function ring(
 		...(accepted !== undefined && {features: accepted}),
 	});
 	return {bench, queue: bench.queue('deflateq')};
-}
-
-/** Runs a test on both kinds of memory. */
-function both(title: string, run: (t: ExecutionContext, makeRam: MakeRam) => void): void {
-	for (const [kind, makeRam] of Object.entries(MEMORIES)) {
-		test(`${title} (${kind})`, (t) => run(t, makeRam));
-	}
 }
 
 /** The device stands still with this fault, says so, and works again after a reset. */
