@@ -194,12 +194,10 @@ export class DeviceCore implements DeviceLink {
 	}
 
 	#lookAt(queue: SplitVirtqueue): void {
-		// Reset, stopped or broken since the kick: nothing to look at.
-		if (!this.#lookDue[queue.index]) {
-			return;
-		}
+		// Stopped, reset or broken since the kick: nothing to look at.
+		const due = this.#lookDue[queue.index] && this.live;
 		this.#lookDue[queue.index] = false;
-		if (!this.live || !queue.ready) {
+		if (!due) {
 			return;
 		}
 		this.device.processQueue(queue);

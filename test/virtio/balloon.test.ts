@@ -337,6 +337,17 @@ both(
 	},
 );
 
+both('BAL-76 a buffer that begins before memory loses the pages inside', (t, makeRam) => {
+	const bench = new BalloonBench({ram: makeRam(), heap: RAM_BASE + 16 * PAGE_SIZE}).start();
+	bench.ram.fill32(RAM_BASE, 2 * PAGE_SIZE, 0xabab_abab);
+	bench.queue('reporting_vq').send(writable(RAM_BASE - PAGE_SIZE, 2 * PAGE_SIZE));
+	t.is(bench.ram.read32(RAM_BASE), 0);
+	t.is(bench.ram.read32(RAM_BASE + PAGE_SIZE), 0xabab_abab);
+	const {discardedBytes, skipped} = bench.balloon.counters('reporting_vq');
+	t.is(discardedBytes, PAGE_SIZE);
+	t.deepEqual(skipped['outside-memory'], {ranges: 1, bytes: PAGE_SIZE});
+});
+
 both('BAL-76 golden: a page of a ROM or a device is left alone', (t, makeRam) => {
 	const bench = new BalloonBench({ram: makeRam()}).start();
 	const queue = bench.queue('reporting_vq');

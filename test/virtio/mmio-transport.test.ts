@@ -182,6 +182,10 @@ test('MMIO-15 4.2.2.2 size and addresses of a ready queue are locked', (t) => {
 		queue.send(readable(bench.page(0), 4));
 	}
 	t.is(queue.takeUsed().length, 5, 'with a size of 2 the third would have gone astray');
+	bench.driver.write('QueueReady', 0);
+	bench.driver.write('QueueReady', 1);
+	const {size, desc, used} = bench.eventsOf('queue-ready').at(-1)!;
+	t.deepEqual({size, desc, used}, {size: 8, desc: queue.place.desc, used: queue.place.used});
 });
 
 test('MMIO-07 VQR-02 2.6.1.1 queue reset returns all of the queue to its default and is done at once', (t) => {
@@ -214,6 +218,16 @@ test('VQR-01 2.6.1.1.1 nothing is executed for a queue after its reset, kicked b
 	later.splice(0).forEach((run) => run());
 	t.is(queue.usedIdx, 0);
 	t.deepEqual(bench.irqLevels, []);
+
+	// Work that was under way for the old queue does not look at the new one.
+	const again = bench.driver.setupQueue(queue.index, 8);
+	again.send(readable(bench.page(0), 4));
+	bench.driver.write('QueueSel', queue.index);
+	bench.driver.write('QueueReset', 1);
+	const third = bench.driver.setupQueue(queue.index, 8);
+	third.makeAvailable(third.chain(readable(bench.page(0), 4)));
+	later.splice(0).forEach((run) => run());
+	t.is(third.usedIdx, 0);
 });
 
 test('VQR-04 2.6.1.2.1 a queue that is enabled again honours its new size and starts at index 0', (t) => {

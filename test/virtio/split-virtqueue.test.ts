@@ -141,6 +141,8 @@ both(
 	'SPLIT-41 2.7.13.3 indices run through 65536 and the slots go round: 66048 heads come back one for one',
 	(t, makeRam) => {
 		const {bench, queue} = ring(makeRam, {size: 256});
+		const behind = queue.place.used + usedRingSizeBytes(256);
+		bench.ram.write16(behind, 0x4711);
 		bench.events.length = 0;
 		for (let sent = 0; sent < 66048; sent += 172) {
 			const heads = Array.from({length: 172}, () => queue.chain(readable(bench.page(0), 4)));
@@ -150,8 +152,14 @@ both(
 				queue.takeUsed().map(({id}) => id),
 				heads,
 			);
+			for (const {type, ringIndex} of [...bench.eventsOf('avail'), ...bench.eventsOf('used')]) {
+				if (ringIndex < 0 || ringIndex > 0xffff) {
+					t.fail(`${type} at ${ringIndex}`);
+				}
+			}
 			bench.events.length = 0;
 		}
+		t.is(bench.ram.read16(behind), 0x4711, 'nothing is written behind the ring');
 		t.is(queue.usedIdx, 66048 % 65536);
 		t.is(queue.availEvent, 66048 % 65536);
 	},
@@ -502,7 +510,15 @@ const BAD_CHAINS: [id: string, code: string, write: (ring: Ring) => void][] = [
 		({queue}) => queue.makeAvailable(queue.chain(readable(0x1000, 4), readable(0x2000, 4))),
 	],
 	[
-		'SPLIT-13 2.7.5.2 more than 2^32 bytes in one chain',
+		'SPLIT-13 2.7.5.2 more than 2^32 bytes in one chain of plain descriptors',
+		'VIRTQ_CHAIN_TOO_LARGE',
+		({bench, queue}) => {
+			const all = readable(bench.ram.base, bench.ram.sizeBytes);
+			queue.makeAvailable(queue.chain(...Array.from({length: 513}, () => all)));
+		},
+	],
+	[
+		'SPLIT-13 2.7.5.2 more than 2^32 bytes in an indirect table',
 		'VIRTQ_CHAIN_TOO_LARGE',
 		({bench, queue}) => {
 			// 8 MiB a piece: 512 buffers are 4 GiB, one more is too much.
