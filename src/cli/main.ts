@@ -5,8 +5,11 @@ import yargs from 'yargs';
 import {hideBin} from 'yargs/helpers';
 import {UsageError, VmsimError} from '../errors.js';
 import {command as check} from './check.js';
+import {command as exportCapture} from './export.js';
 import {command as inspect} from './inspect.js';
+import {command as report} from './report.js';
 import {command as run} from './run.js';
+import {command as wireshark} from './wireshark.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -17,7 +20,7 @@ function version(): string {
 }
 
 /** Prints what a person needs: no stack for their mistakes, all of it for ours. */
-function report(error: unknown): never {
+function complain(error: unknown): never {
 	if (error instanceof UsageError) {
 		process.stderr.write(`vmsim: ${error.message}\nTry 'vmsim --help'.\n`);
 		process.exit(EXIT_USAGE);
@@ -62,6 +65,9 @@ try {
 		.command(run)
 		.command(inspect)
 		.command(check)
+		.command(report)
+		.command(exportCapture)
+		.command(wireshark)
 		.demandCommand(1, 'which command?')
 		.strict()
 		.recommendCommands()
@@ -78,5 +84,5 @@ try {
 		})
 		.parseAsync();
 } catch (error) {
-	report(error);
+	complain(error);
 }

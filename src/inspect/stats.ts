@@ -31,6 +31,8 @@ export class QueueStats {
 	writtenBytes = 0;
 	/** Virtual ns from avail to used. */
 	latencyNs = new Histogram();
+	/** Virtual ns from the notification to used: what the driver waits. */
+	waitNs = new Histogram();
 	/** Chains with the device at the moment one more was taken, that one included. */
 	occupancy = new Histogram();
 	notifies = 0;
@@ -48,8 +50,10 @@ export class QueueStats {
 		hugePagesSplit: 0,
 		skipped: new Map(),
 	};
-	readonly #since = new Map<number, number>();
+	/** By head: when the device took the chain, and when it was notified, -1 if it looked by itself. */
+	readonly #since = new Map<number, {availNs: number; kickNs: number}>();
 	#batch = 0;
+	#kickNs = -1;
 
 	constructor(device: number, queue: number) {
 		this.device = device;
@@ -76,7 +80,7 @@ export class QueueStats {
 			}
 		}
 		this.buffers.add(buffers);
-		this.#since.set(event.head, timeNs);
+		this.#since.set(event.head, {availNs: timeNs, kickNs: this.#kickNs});
 		this.occupancy.add(this.#since.size);
 	}
 
@@ -85,15 +89,29 @@ export class QueueStats {
 		this.writtenBytes += len;
 		const since = this.#since.get(head);
 		if (since !== undefined) {
-			this.latencyNs.add(timeNs - since);
+			this.latencyNs.add(timeNs - since.availNs);
+			if (since.kickNs >= 0) {
+				this.waitNs.add(timeNs - since.kickNs);
+			}
 			this.#since.delete(head);
 		}
 	}
 
-	notify(ignored: boolean): void {
+	notify(ignored: boolean, timeNs: number): void {
 		this.endBatch();
 		this.notifies++;
-		this.notifiesIgnored += ignored ? 1 : 0;
+		if (ignored) {
+			this.notifiesIgnored++;
+		} else {
+			this.#kickNs = timeNs;
+		}
+	}
+
+	/** The device has looked at the queue and told the driver, or not: what it takes later is for another reason. */
+	usedNotification(sent: boolean): void {
+		this.interruptsSent += sent ? 1 : 0;
+		this.interruptsSaved += sent ? 0 : 1;
+		this.#kickNs = -1;
 	}
 
 	/** Chains taken since the last notification make a batch. */
@@ -181,14 +199,13 @@ export class CaptureStats {
 				stats.used(event, timeNs);
 				break;
 			case 'notify':
-				stats.notify(event.ignored !== undefined);
+				stats.notify(event.ignored !== undefined, timeNs);
 				break;
 			case 'driver-kick':
 				stats.kicksSaved += event.kicked ? 0 : 1;
 				break;
 			case 'used-notification':
-				stats.interruptsSent += event.sent ? 1 : 0;
-				stats.interruptsSaved += event.sent ? 0 : 1;
+				stats.usedNotification(event.sent);
 				break;
 			case 'ring-fault':
 				stats.faults++;

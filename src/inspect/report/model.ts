@@ -29,6 +29,8 @@ export interface ReportChain {
 	/** Packet and ns of the avail entry and of the used element; 0 and null while not used. */
 	packet: number;
 	usedPacket: number;
+	/** Null where the device looked without a notification. */
+	kickNs: number | null;
 	availNs: number;
 	usedNs: number | null;
 	usedLength: number;
@@ -76,6 +78,8 @@ export class ReportCollector {
 	readonly #chains: ReportChain[] = [];
 	/** By slot, queue and head: the chain that is with the device. */
 	readonly #open = new Map<string, ReportChain>();
+	/** By slot and queue: the notification that the device is about to follow. */
+	readonly #kicks = new Map<string, number>();
 	readonly #marks: ReportModel['marks'] = [];
 	readonly #violations: ReportModel['violations'] = [];
 	#violationCount = 0;
@@ -110,6 +114,14 @@ export class ReportCollector {
 				break;
 			case 'queue-ready':
 				this.#lane(event.device, event.queue, label).lane.size = event.size;
+				break;
+			case 'notify':
+				if (!event.ignored) {
+					this.#kicks.set(`${event.device}/${event.queue}`, timeNs);
+				}
+				break;
+			case 'used-notification':
+				this.#kicks.delete(`${event.device}/${event.queue}`);
 				break;
 			case 'avail':
 				this.#avail(event, timeNs, number, label);
@@ -198,6 +210,7 @@ export class ReportCollector {
 			usedIndex: -1,
 			packet: number,
 			usedPacket: 0,
+			kickNs: this.#kicks.get(`${event.device}/${event.queue}`) ?? null,
 			availNs: timeNs,
 			usedNs: null,
 			usedLength: 0,

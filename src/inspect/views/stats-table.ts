@@ -2,7 +2,7 @@
 import {formatSize} from '../../units.js';
 import {formatDuration} from '../describe.js';
 import type {Histogram} from '../histogram.js';
-import type {CaptureStats, QueueStats} from '../stats.js';
+import type {CaptureStats} from '../stats.js';
 import type {Json} from './structured.js';
 
 const SHARES = [0.5, 0.9, 0.99] as const;
@@ -40,6 +40,7 @@ export function statsJson(stats: CaptureStats): Record<string, Json> {
 			writable_bytes: queue.writableBytes,
 			written_bytes: queue.writtenBytes,
 			latency: distribution(queue.latencyNs, '_ns'),
+			kick_to_used: distribution(queue.waitNs, '_ns'),
 			occupancy: distribution(queue.occupancy, '_chains'),
 			notifies: queue.notifies,
 			notifies_ignored: queue.notifiesIgnored,
@@ -74,10 +75,9 @@ function share(saved: number, sent: number): string {
 	return saved + sent === 0 ? '-' : `${saved} (${Math.round((100 * saved) / (saved + sent))} %)`;
 }
 
-function latencyRow(queue: QueueStats): string[] {
-	const {latencyNs: latency} = queue;
+function latencyRow(label: string, latency: Histogram): string[] {
 	const times = [latency.min, ...SHARES.map((part) => latency.percentile(part)), latency.max];
-	return [queue.label, ...times.map((ns) => (latency.count > 0 ? formatDuration(ns) : '-'))];
+	return [label, ...times.map((ns) => (latency.count > 0 ? formatDuration(ns) : '-'))];
 }
 
 /** One table each for traffic, latency, notifications and discards; a queue that saw nothing is left out. */
@@ -127,10 +127,13 @@ export function statsText(stats: CaptureStats): string[] {
 			]),
 		]),
 		'',
-		'latency, avail to used, virtual time',
+		'latency, virtual time',
 		...table([
 			['  queue', 'min', ...SHARES.map((part) => `p${part * 100}`), 'max'],
-			...queues.map((queue) => latencyRow(queue)).map(([label, ...rest]) => [`  ${label}`, ...rest]),
+			...queues.flatMap(({label, latencyNs, waitNs}) => [
+				latencyRow(`  ${label}, avail to used`, latencyNs),
+				latencyRow(`  ${label}, kick to used`, waitNs),
+			]),
 		]),
 		'',
 		'notifications',

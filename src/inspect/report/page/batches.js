@@ -34,7 +34,7 @@ function drawBatches() {
 			html(
 				'tr',
 				{},
-				...cells('th', ['queue', 'packet', 'time', 'head', 'descriptors', 'bytes', 'latency', 'freed']),
+				...cells('th', ['queue', 'packet', 'time', 'head', 'descriptors', 'bytes', 'kick to used', 'freed']),
 			),
 		),
 		html('tbody', {}, ...shown.map(batchRow)),
@@ -63,7 +63,7 @@ function batchRow(index) {
 			String(chain.head),
 			String(chain.descriptorCount),
 			formatBytes(chainBytes(chain)),
-			chain.usedNs === null ? 'in flight' : formatNs(chain.usedNs - chain.availNs),
+			chain.usedNs === null ? 'in flight' : formatNs(chain.usedNs - beganAt(chain)),
 			chain.discards.length > 0 ? formatBytes(chainFreed(chain)) : '-',
 		]),
 	);
@@ -136,7 +136,7 @@ function drawBatch() {
 			{},
 			chain.usedNs === null
 				? 'Still with the device at the end of the capture.'
-				: `Offered at ${formatTime(chain.availNs)}, returned in packet ${chain.usedPacket}, ${formatNs(chain.usedNs - chain.availNs)} later, with length ${chain.usedLength}. ` +
+				: `Taken at ${formatTime(chain.availNs)}, returned in packet ${chain.usedPacket}, ${formatNs(chain.usedNs - beganAt(chain))} after the kick, with length ${chain.usedLength}. ` +
 						`The host freed ${formatBytes(chainFreed(chain))} of ${formatBytes(chainBytes(chain))}.`,
 		),
 		html(

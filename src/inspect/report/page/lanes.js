@@ -1,4 +1,4 @@
-/* One lane per queue below the curves, on the same axis: a bar from avail to used for each chain. */
+/* One lane per queue below the curves, on the same axis: a bar from the kick to the used element for each chain. */
 
 const LANE_HEIGHT = 22;
 const lanes = document.getElementById('lanes');
@@ -32,11 +32,11 @@ function drawLanes() {
 	const bars = model.lanes.map(() => []);
 	model.chains.forEach((chain, index) => {
 		const to = chain.usedNs ?? model.lastNs;
-		if (to < view.from || chain.availNs > view.to) {
+		if (to < view.from || beganAt(chain) > view.to) {
 			return;
 		}
 		visible[chain.lane]++;
-		const x = Math.max(LEFT, xOf(chain.availNs, width));
+		const x = Math.max(LEFT, xOf(beganAt(chain), width));
 		const end = Math.min(LEFT + width, Math.max(xOf(to, width), x + SMALLEST_BAR));
 		const last = bars[chain.lane].at(-1);
 		if (last && x < last.end && index !== view.selected && last.index !== view.selected) {

@@ -82,6 +82,11 @@ function chainBytes(chain) {
 	return chain.descriptors.reduce((sum, [, , len, flags]) => sum + (flags & 4 ? 0 : len), 0);
 }
 
+/** When the driver began to wait: its notification, or the moment at which the device took the chain. */
+function beganAt(chain) {
+	return chain.kickNs ?? chain.availNs;
+}
+
 function chainFreed(chain) {
 	return chain.discards.reduce((sum, [, , , , freed]) => sum + freed, 0);
 }

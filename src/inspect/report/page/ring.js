@@ -36,75 +36,94 @@ function ringAt(lane, timeNs) {
 	return {size, avail, used, nextAvail, nextUsed, flight};
 }
 
-/** A piece of a ring between two radii, from slot `slot` of `size`. */
-function sector(slot, size, outer, inner) {
-	const [from, to] = [slot, slot + 1].map((at) => (at / size) * 2 * Math.PI - Math.PI / 2);
-	const point = (radius, angle) =>
-		`${(radius * Math.cos(angle)).toFixed(2)} ${(radius * Math.sin(angle)).toFixed(2)}`;
-	const large = size === 1 ? 1 : 0;
-	return `M${point(outer, from)}A${outer} ${outer} 0 ${large} 1 ${point(outer, to - 1e-4)}L${point(inner, to - 1e-4)}A${inner} ${inner} 0 ${large} 0 ${point(inner, from)}Z`;
+/** A ring of more slots is drawn as the stretch of it that ends behind the entries that come next. */
+const MOST_SLOTS = 64;
+const SLOTS_AHEAD = 8;
+/** Places left empty between the two ends of such a stretch. */
+const GAP = 4;
+
+/** The slots to draw, in order, and into how many places the circle is divided. */
+function slotsOf({size, nextAvail}) {
+	if (size <= MOST_SLOTS) {
+		return {slots: Array.from({length: size}, (_, slot) => slot), places: size};
+	}
+	const first = nextAvail + SLOTS_AHEAD - MOST_SLOTS;
+	const slots = Array.from({length: MOST_SLOTS}, (_, at) => (((first + at) % size) + size) % size);
+	return {slots, places: MOST_SLOTS + GAP};
 }
 
-function middleOf(slot, size, radius) {
-	const angle = ((slot + 0.5) / size) * 2 * Math.PI - Math.PI / 2;
+/** A piece of a ring between two radii: place `at` of `places`. */
+function sector(at, places, outer, inner) {
+	const [from, to] = [at, at + 1].map((end) => (end / places) * 2 * Math.PI - Math.PI / 2);
+	const point = (radius, angle) =>
+		`${(radius * Math.cos(angle)).toFixed(2)} ${(radius * Math.sin(angle)).toFixed(2)}`;
+	const large = places === 1 ? 1 : 0;
+	const end = to - 1e-4;
+	return (
+		`M${point(outer, from)}A${outer} ${outer} 0 ${large} 1 ${point(outer, end)}` +
+		`L${point(inner, end)}A${inner} ${inner} 0 ${large} 0 ${point(inner, from)}Z`
+	);
+}
+
+function middleOf(at, places, radius) {
+	const angle = ((at + 0.5) / places) * 2 * Math.PI - Math.PI / 2;
 	return {x: (radius * Math.cos(angle)).toFixed(2), y: (radius * Math.sin(angle)).toFixed(2)};
 }
 
-function drawSlots(picture, {size, avail, used}) {
-	const labels = size <= 64;
-	for (let slot = 0; slot < size; slot++) {
+function drawSlots(picture, {avail, used}, slots, places) {
+	slots.forEach((slot, at) => {
 		const offered = avail.get(slot);
 		const returned = used.get(slot);
 		const kind = !offered ? 'never' : offered.isUsed ? 'returned' : 'flight';
 		const chosen = (entry) => (entry && entry.index === view.selected ? ' selected' : '');
+		const availText = offered
+			? `avail [${offered.chain.availIndex}] slot ${slot}: head ${offered.chain.head}`
+			: `slot ${slot}: never written`;
+		const usedText = returned
+			? `used [${returned.chain.usedIndex}] slot ${slot}: id ${returned.chain.head}`
+			: `slot ${slot}: never written`;
 		picture.append(
 			svg(
 				'path',
 				{
 					class: `slot ${kind}${chosen(offered)}`,
 					'data-slot': slot,
-					d: sector(slot, size, RING.outer, RING.middle),
+					d: sector(at, places, RING.outer, RING.middle),
 				},
-				svg(
-					'title',
-					{},
-					offered
-						? `avail [${offered.chain.availIndex}] slot ${slot}: head ${offered.chain.head}`
-						: `slot ${slot}: never written`,
-				),
+				svg('title', {}, availText),
 			),
 			svg(
 				'path',
 				{
 					class: `slot ${returned ? 'used' : 'never'}${chosen(returned)}`,
-					d: sector(slot, size, RING.middle, RING.inner),
+					d: sector(at, places, RING.middle, RING.inner),
 				},
-				svg(
-					'title',
-					{},
-					returned
-						? `used [${returned.chain.usedIndex}] slot ${slot}: id ${returned.chain.head}`
-						: `slot ${slot}: never written`,
-				),
+				svg('title', {}, usedText),
 			),
 		);
-		if (labels && offered) {
-			picture.append(
-				svg('text', middleOf(slot, size, (RING.outer + RING.middle) / 2), String(offered.chain.head)),
-			);
+		if (offered) {
+			const middle = middleOf(at, places, (RING.outer + RING.middle) / 2);
+			picture.append(svg('text', middle, String(offered.chain.head)));
 		}
-		if (labels && returned) {
-			picture.append(
-				svg('text', middleOf(slot, size, (RING.middle + RING.inner) / 2), String(returned.chain.head)),
-			);
+		if (returned) {
+			const middle = middleOf(at, places, (RING.middle + RING.inner) / 2);
+			picture.append(svg('text', middle, String(returned.chain.head)));
 		}
+	});
+	if (places > slots.length) {
+		const {x, y} = middleOf(slots.length + (GAP - 1) / 2, places, RING.middle);
+		picture.append(svg('text', {x, y, style: 'font-size: 16px'}, '…'));
 	}
 }
 
 /** A triangle that points at the entry that comes next. */
-function pointer(slot, size, radius, inwards) {
-	const {x, y} = middleOf(slot, size, radius);
-	const degrees = ((slot + 0.5) / size) * 360 + (inwards ? 180 : 0);
+function pointer(slot, slots, places, radius, inwards) {
+	const at = slots.indexOf(slot);
+	if (at < 0) {
+		return '';
+	}
+	const {x, y} = middleOf(at, places, radius);
+	const degrees = ((at + 0.5) / places) * 360 + (inwards ? 180 : 0);
 	return svg('path', {
 		class: 'pointer',
 		d: 'M0 -6l5 9h-10z',
@@ -124,10 +143,11 @@ function drawRing() {
 	const state = ringAt(lane, view.cursor);
 	const {size, nextAvail, nextUsed, flight} = state;
 	const picture = svg('svg', {viewBox: '-236 -236 472 472', role: 'img'});
-	drawSlots(picture, state);
+	const {slots, places} = slotsOf(state);
+	drawSlots(picture, state, slots, places);
 	picture.append(
-		pointer(nextAvail % size, size, RING.outer + 8, true),
-		pointer(nextUsed % size, size, RING.inner - 8, false),
+		pointer(nextAvail % size, slots, places, RING.outer + 8, true),
+		pointer(nextUsed % size, slots, places, RING.inner - 8, false),
 		svg('text', {x: 0, y: -16, style: 'font-size: 15px'}, laneName(lane)),
 		svg('text', {x: 0, y: 6}, `next avail [${nextAvail}], next used [${nextUsed}]`),
 		svg('text', {x: 0, y: 24}, `${flight.length} in flight of ${size} entries`),
