@@ -13,6 +13,7 @@ import type {Workload} from './guest-kernel/workload/workload.js';
 import {UsageError, VmsimError} from './errors.js';
 import {processRssBytes} from './host/rss.js';
 import type {SupervisorHart} from './cpu-lite/supervisor-hart.js';
+import {guestTrace} from './guest-trace.js';
 import {Machine, type MachineConnections} from './machine.js';
 import type {PreparedReplay} from './replay-setup.js';
 import {readResult} from './read-result.js';
@@ -88,7 +89,7 @@ export class Simulation {
 			hart: supervisor,
 			dtbAddress: boot.deviceTreeAddress,
 			workload: makeWorkload(plan),
-			trace: machine.trace,
+			trace: guestTrace(machine.trace, machine.transport),
 			options: {
 				seed,
 				memory: {pcp: guest.pcp, cpus: guest.cpus, ...plan.replay?.memory},

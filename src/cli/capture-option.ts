@@ -42,7 +42,7 @@ export function openCapture({path, snaplen}: CaptureRequest, simulation: Simulat
 		comment: `workload ${simulation.plan.workload.name}, seed ${simulation.plan.machine.seed}`,
 		packetBuffered: path === '-',
 	});
-	const sample = sampleMemory(machine.trace, kernel, machine.memory);
+	const sample = sampleMemory(machine.trace, machine.clock, kernel, machine.memory);
 	let open = true;
 	const guarded = (write: () => void) => {
 		try {

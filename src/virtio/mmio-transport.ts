@@ -11,6 +11,7 @@
  * reads 0. Queue reset takes no time: QueueReset reads 0 again at once.
  */
 import type {AccessWidth, MmioDevice} from '../board/bus.js';
+import type {RingIndices} from '../events.js';
 import {DeviceCore, type DeviceCoreOptions} from './device-core.js';
 import type {ConfigWidth} from './device.js';
 import {QueueRegisters} from './queue-registers.js';
@@ -112,6 +113,12 @@ export class VirtioMmioTransport implements MmioDevice {
 	#readControl(offset: number, width: AccessWidth): number {
 		const register = mmioRegisterAt(offset);
 		return width === 4 && register !== undefined && isReadable(register) ? this.#readers[register]() : 0;
+	}
+
+	/** A queue's flags and indices as they lie in guest memory now, for whoever watches; undefined if it is not ready. */
+	ringIndices(queue: number): RingIndices | undefined {
+		const ring = this.#core.queues[queue];
+		return ring?.ready ? ring.indices() : undefined;
 	}
 
 	#emitAccess(write: boolean, offset: number, width: number, value: number): void {
