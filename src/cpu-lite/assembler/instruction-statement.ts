@@ -1,13 +1,13 @@
 /**
- * Instructions as statements: their words at a place, compressed where that is asked for, and the two whose length
- * depends on a value: conditional branches to far targets and `li`.
+ * Instructions as statements: their words at a place, compressed where that is asked for; a conditional branch to a far
+ * target is two of them.
  */
 import {compress} from '../isa/compress.js';
 import {encodeFields, rangeProblem} from '../isa/encoding.js';
 import {isOperandName, OPERANDS, type Fields} from '../isa/operands.js';
 import {INSTRUCTIONS, opNumber, type Form} from '../isa/table.js';
 import {StatementError} from './errors.js';
-import {UndefinedSymbol, constant, type Environment, type Expression} from './expression.js';
+import {constant, type Environment, type Expression} from './expression.js';
 import type {Operands} from './operands.js';
 import type {Statement} from './statement.js';
 
@@ -24,7 +24,7 @@ export function unit(name: string, operands: Record<string, number | Expression>
 	return {form: INSTRUCTIONS[op]!, op, operands: new Map(Object.entries(operands))};
 }
 
-interface Word {
+export interface Word {
 	readonly value: number;
 	readonly sizeBytes: number;
 }
@@ -37,9 +37,6 @@ const OPPOSITE: ReadonlyMap<string, string> = new Map([
 	['bltu', 'bgeu'],
 	['bgeu', 'bltu'],
 ]);
-
-const NOP: Word = {value: 0x00000013, sizeBytes: 4};
-const C_NOP: Word = {value: 0x0001, sizeBytes: 2};
 
 /** The operands as numbers, at an address; throws StatementError if one is out of range. */
 function evaluate({form, operands}: Unit, env: Environment, address: bigint): Fields {
@@ -86,7 +83,13 @@ function describe(name: string, value: bigint, problem: string): string {
 }
 
 /** The words of one unit at an address, at least `minimum` bytes of them. */
-function plan(one: Unit, env: Environment, address: bigint, minimum: number, mayCompress: boolean): Word[] {
+export function plan(
+	one: Unit,
+	env: Environment,
+	address: bigint,
+	minimum: number,
+	mayCompress: boolean,
+): Word[] {
 	if (one.op === undefined) {
 		return [{value: encodeFields(one.form.encoding, evaluate(one, env, address)), sizeBytes: 2}];
 	}
@@ -121,7 +124,7 @@ function farBranch(one: Unit, env: Environment, address: bigint, minimum: number
 	];
 }
 
-function bytesOf(words: readonly Word[]): Uint8Array {
+export function bytesOf(words: readonly Word[]): Uint8Array {
 	const bytes = new Uint8Array(words.reduce((sum, word) => sum + word.sizeBytes, 0));
 	let at = 0;
 	for (const {value, sizeBytes} of words) {
@@ -132,7 +135,7 @@ function bytesOf(words: readonly Word[]): Uint8Array {
 	return bytes;
 }
 
-function checkAligned(here: bigint): void {
+export function checkAligned(here: bigint): void {
 	if (here % 2n !== 0n) {
 		throw new StatementError('an instruction cannot stand at an odd address: put .align 1 or 2 before it');
 	}
@@ -184,79 +187,4 @@ export class InstructionStatement implements Statement {
 		const upper = this.#units[0]?.operands.get('upper');
 		return typeof upper === 'function' ? upper.pcrelOperand : undefined;
 	}
-}
-
-/** `li rd, value`: the sequence that the GNU assembler gives. */
-export class LoadImmediateStatement implements Statement {
-	readonly #rd: number;
-	readonly #value: Expression;
-	readonly #compress: boolean;
-	#sizeBytes: number;
-
-	constructor(rd: number, value: Expression, mayCompress: boolean) {
-		this.#rd = rd;
-		this.#value = value;
-		this.#compress = mayCompress;
-		this.#sizeBytes = mayCompress ? 2 : 4;
-	}
-
-	measure(env: Environment): number {
-		try {
-			this.#sizeBytes = Math.max(this.#sizeBytes, bytesOf(this.#words(env)).length);
-		} catch (error) {
-			if (!(error instanceof UndefinedSymbol)) {
-				throw error;
-			}
-		}
-		return this.#sizeBytes;
-	}
-
-	emit(env: Environment): Uint8Array {
-		checkAligned(env.here);
-		const words = this.#words(env);
-		// A value that became simpler in a later pass keeps its room.
-		for (let rest = this.#sizeBytes - bytesOf(words).length; rest > 0;) {
-			const pad = rest % 4 === 2 ? C_NOP : NOP;
-			words.push(pad);
-			rest -= pad.sizeBytes;
-		}
-		return bytesOf(words);
-	}
-
-	#words(env: Environment): Word[] {
-		const written = this.#value(env);
-		if (written < -(2n ** 63n) || written >= 2n ** 64n) {
-			throw new StatementError(`${written} does not fit 64 bits`);
-		}
-		return loadImmediate(this.#rd, BigInt.asIntN(64, written)).flatMap((one) =>
-			plan(one, env, env.here, 0, this.#compress),
-		);
-	}
-}
-
-/** As GNU `load_const` (gas/config/tc-riscv.c): 12 bits at a time from the top, zeros skipped. */
-function loadImmediate(rd: number, value: bigint): Unit[] {
-	const low = BigInt.asIntN(12, value);
-	return value === low ? [unit('addi', {rd, rs1: 0, imm: constant(low)})] : loadParts(rd, value);
-}
-
-function loadParts(rd: number, value: bigint): Unit[] {
-	const low = BigInt.asIntN(12, value);
-	let rest = BigInt.asIntN(64, value - low);
-	if (BigInt.asIntN(32, value) === value) {
-		const upper = BigInt.asUintN(20, rest >> 12n);
-		const parts = upper === 0n ? [] : [unit('lui', {rd, upper: constant(upper)})];
-		if (low !== 0n || upper === 0n) {
-			parts.push(unit('addiw', {rd, rs1: upper === 0n ? 0 : rd, imm: constant(low)}));
-		}
-		return parts;
-	}
-	let shift = 12n;
-	rest >>= 12n;
-	while ((rest & 1n) === 0n) {
-		rest >>= 1n;
-		shift++;
-	}
-	const parts = [...loadParts(rd, rest), unit('slli', {rd, rs1: rd, shamt: constant(shift)})];
-	return low === 0n ? parts : [...parts, unit('addi', {rd, rs1: rd, imm: constant(low)})];
 }

@@ -1,6 +1,7 @@
 /** One source, statement by statement, into what the layout works with; keeps the state that directives change. */
 import {StatementError, formatLocation, type Location} from './errors.js';
-import {findDirective, type DirectiveContext} from './directives.js';
+import type {DirectiveContext} from './directive-context.js';
+import {findDirective} from './directives.js';
 import {UndefinedSymbol, parseExpression, type Environment, type Expression} from './expression.js';
 import {LabelStatement, SetStatement} from './layout.js';
 import {splitLines, type Line} from './lines.js';

@@ -1,7 +1,7 @@
 /**
  * Pseudo-instructions: mnemonics and operand orders that stand for one or a few real instructions. Source: RISC-V
  * assembly programmer's handbook in "RISC-V unprivileged ISA 20240411" (table of pseudoinstructions) and the GNU
- * assembler. `li` and far branches depend on values and are in instruction-statement.ts.
+ * assembler. `li` and far branches depend on values: load-immediate.ts, instruction-statement.ts.
  */
 
 /** One real instruction: its mnemonic, and an operand of the pseudo-instruction or a fixed one for each of its own. */
