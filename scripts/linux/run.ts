@@ -28,10 +28,10 @@ const machine = await createLinuxMachine({
 	rngSeed: new Uint8Array(32).fill(1),
 	transmit: (byte) => process.stdout.write(Uint8Array.of(byte)),
 });
-const finish = machine.run();
 const {hart, memory, clock} = machine;
+hart.run();
 console.log(
-	`${finish?.kind ?? hart.describe()}: ${(hart.instret / 1e6).toFixed(1)} M instructions, ` +
+	`${machine.finish?.kind ?? hart.describe()}: ${(hart.instret / 1e6).toFixed(1)} M instructions, ` +
 		`${formatSeconds(clock.nowNs)} of virtual and ${((performance.now() - started) / 1000).toFixed(1)} s of wall time, ` +
 		`${formatSize(memory.counters.backedPages * 4096)} of ${formatSize(memory.sizeBytes)} backed by the host`,
 );

@@ -11,7 +11,6 @@ import {
 	assembleSource,
 	firmwareImages,
 } from '../../firmware/assemble.js';
-import {FirmwareMachine} from '../../scripts/linux/machine.js';
 import {buildDeviceTree} from '../../src/board/device-tree.js';
 import * as map from '../../src/board/memory-map.js';
 import {CSR} from '../../src/cpu-lite/csr-numbers.js';
@@ -22,6 +21,8 @@ import {
 	KERNEL_OFFSET,
 	loadFirmware,
 } from '../../src/loader/firmware.js';
+import {DEFAULT_MACHINE} from '../../src/config.js';
+import {Machine} from '../../src/machine.js';
 import {MiB} from '../../src/units.js';
 import {GNU_PACKAGE, gnuAssemble, hasGnuTools} from './gnu.js';
 
@@ -103,10 +104,11 @@ qemuTest('on QEMU every SBI call answers as the specification says', (t) => {
 	t.deepEqual(runOnQemu(sbiCalls()), {status: 0, console: CONSOLE});
 });
 
-async function machineWith(kernel: Uint8Array): Promise<{machine: FirmwareMachine; console: () => string}> {
+const MACHINE = {...DEFAULT_MACHINE, guestMemBytes: 64 * MiB};
+
+async function machineWith(kernel: Uint8Array): Promise<{machine: Machine; console: () => string}> {
 	let console = '';
-	const machine = await FirmwareMachine.create({
-		memoryBytes: 64 * MiB,
+	const machine = await Machine.create(MACHINE, {
 		load: [{address: KERNEL, bytes: kernel}],
 		transmit: (byte) => (console += String.fromCharCode(byte)),
 	});
@@ -115,13 +117,14 @@ async function machineWith(kernel: Uint8Array): Promise<{machine: FirmwareMachin
 
 test('on our hart every SBI call answers as the specification says', async (t) => {
 	const {machine, console} = await machineWith(sbiCalls());
-	t.deepEqual(machine.run({maxInstructions: 1_000_000}), {kind: 'pass'});
+	machine.hart.run({maxInstructions: 1_000_000});
+	t.deepEqual(machine.finish, {kind: 'pass'});
 	t.is(console(), CONSOLE);
 });
 
 test('the kernel gets the device tree of the ROM with one reservation more, and nothing else changed', async (t) => {
 	const {machine} = await machineWith(Uint8Array.of(0x6f, 0, 0, 0)); // j .
-	machine.run({untilMode: PRV_S});
+	machine.hart.run({untilMode: PRV_S});
 	t.is(machine.hart.pc, BigInt(KERNEL));
 	t.is(machine.hart.readRegister(10), 0n);
 	const tree = buildDeviceTree({ramBytes: 64 * MiB});
@@ -138,9 +141,10 @@ test('the kernel gets the device tree of the ROM with one reservation more, and 
 test('a trap that nobody expects names its cause, place and value, and ends the machine with a failure', async (t) => {
 	// An illegal instruction of the supervisor that is not delegated any more.
 	const {machine, console} = await machineWith(Uint8Array.of(0x6f, 0, 0, 0));
-	machine.run({untilMode: PRV_S});
+	machine.hart.run({untilMode: PRV_S});
 	machine.hart.csr.poke(CSR.medeleg, 0n);
 	machine.memory.write32(KERNEL, 0);
-	t.deepEqual(machine.run({maxInstructions: 1_000_000}), {kind: 'fail', code: 1});
+	machine.hart.run({maxInstructions: 1_000_000});
+	t.deepEqual(machine.finish, {kind: 'fail', code: 1});
 	t.regex(console(), /^firmware: unexpected trap, mcause 0{15}2 mepc 0{8}80200000 mtval 0{16}\n$/);
 });

@@ -6,11 +6,12 @@ import {createHash} from 'node:crypto';
 import {readFileSync} from 'node:fs';
 import {buildInitramfs} from '../../scripts/linux/initramfs.js';
 import {kernelCommandLine} from '../../scripts/linux/command-line.js';
-import {createLinuxMachine, type FirmwareMachine} from '../../scripts/linux/machine.js';
+import {createLinuxMachine} from '../../scripts/linux/machine.js';
 import {INIT_PATH, type LinuxFiles} from '../../scripts/linux/paths.js';
 import {VIRTIO_SLOTS, virtioBase} from '../../src/board/memory-map.js';
 import type {Finish} from '../../src/board/finisher.js';
 import type {DeviceEvent, VmEvent} from '../../src/events.js';
+import type {Machine} from '../../src/machine.js';
 import {MiB, NS_PER_S, PAGE_SIZE} from '../../src/units.js';
 import {DeviceStatus} from '../../src/virtio/spec.js';
 
@@ -88,11 +89,11 @@ export async function record(linux: LinuxFiles, untilNs = Infinity): Promise<Rec
 		}
 	});
 	spyOnEmptySlots(machine, accesses);
-	const finish = machine.run({untilNs});
+	machine.hart.run({untilNs});
 	measure('end');
 	hash.update(console);
 	return {
-		finish,
+		finish: machine.finish,
 		console,
 		events,
 		accesses,
@@ -103,7 +104,7 @@ export async function record(linux: LinuxFiles, untilNs = Infinity): Promise<Rec
 }
 
 /** Slots without a device tell nobody that they are probed. */
-function spyOnEmptySlots({bus}: FirmwareMachine, accesses: string[]): void {
+function spyOnEmptySlots({bus}: Machine, accesses: string[]): void {
 	for (let slot = 1; slot < VIRTIO_SLOTS; slot++) {
 		const {device} = bus.find(virtioBase(slot), 4)!;
 		const read = device.read.bind(device);
