@@ -1,21 +1,7 @@
-/** What the balloon tells the host about the guest's memory. Linux 6.12 update_balloon_stats, mm/show_mem.c. */
+/** What the balloon tells the host about the guest's memory. Linux 6.12 update_balloon_stats. */
 import {PAGE_SIZE} from '../units.js';
 import type {BalloonStats} from './drivers/balloon/kernel-services.js';
 import type {Memory} from './mm/memory.js';
-import {WMARK_HIGH, WMARK_LOW, type Zone} from './mm/zone.js';
-
-/** Pages that a zone does not give to ordinary requests (calculate_totalreserve_pages). */
-function reservePages(zone: Zone): number {
-	return Math.min(Math.max(0, ...zone.lowmemReserve) + zone.wmarkPages(WMARK_HIGH), zone.managedPages);
-}
-
-/** Pages for new programs without swapping (si_mem_available). */
-export function availablePages(memory: Memory): number {
-	const sum = (of: (zone: Zone) => number) => memory.zones.reduce((total, zone) => total + of(zone), 0);
-	const cache = memory.pageCache.nrPages;
-	const low = sum((zone) => zone.wmarkPages(WMARK_LOW));
-	return Math.max(0, memory.totalFreePages() - sum(reservePages) + cache - Math.min(cache / 2, low));
-}
 
 /** The figures of the statistics queue. There is no swap and no hugetlb in this kernel. */
 export function balloonStats(memory: Memory): BalloonStats {
@@ -35,7 +21,7 @@ export function balloonStats(memory: Memory): BalloonStats {
 		hugetlbFailures: 0,
 		freeBytes: memory.totalFreePages() * PAGE_SIZE,
 		totalBytes: memory.totalPages() * PAGE_SIZE,
-		availableBytes: Math.floor(availablePages(memory)) * PAGE_SIZE,
+		availableBytes: memory.availablePages() * PAGE_SIZE,
 		cachesBytes: memory.pageCache.nrPages * PAGE_SIZE,
 	};
 }

@@ -15,6 +15,10 @@ const FAULT_INSTRUCTIONS = 700;
 /** pfn, order and generation of a block, in one run of three numbers. */
 const FIELDS = 3;
 
+function gfpFor(order: number): number {
+	return order > PAGE_ALLOC_COSTLY_ORDER ? LARGE_GFP : GFP_KERNEL;
+}
+
 export class HeldBlocks {
 	/** The kernel killed the program. */
 	killed = false;
@@ -44,26 +48,30 @@ export class HeldBlocks {
 		return this.#end - this.#first;
 	}
 
-	/** Takes a block and fills it, as a page fault does. False if there is none, or the program was killed for one. */
+	/** Takes a block and fills it, as a page fault does that finds memory at once. False if there is none. */
+	tryTake(order: number, migratetype: number, generation: number): boolean {
+		const pfn = this.#context.memory.allocPages(order, migratetype, gfpFor(order));
+		if (pfn >= 0) {
+			this.#fill(pfn, order, generation);
+		}
+		return pfn >= 0;
+	}
+
+	/** The same, waiting for reclaim. False if there is nothing, or the program was killed for it. */
 	*take(order: number, migratetype: number, generation: number): KernelThread<boolean> {
-		const {memory, hart, contents} = this.#context;
-		const gfp = order > PAGE_ALLOC_COSTLY_ORDER ? LARGE_GFP : GFP_KERNEL;
-		let pfn = memory.allocPages(order, migratetype, gfp);
-		if (pfn < 0) {
-			pfn = yield* memory.allocPagesSlow(order, migratetype, gfp);
+		if (this.tryTake(order, migratetype, generation)) {
+			return true;
 		}
-		if (pfn < 0) {
-			return false;
-		}
-		if (this.killed) {
+		const {memory} = this.#context;
+		const pfn = yield* memory.allocPagesSlow(order, migratetype, gfpFor(order));
+		if (pfn >= 0 && this.killed) {
 			memory.freePages(pfn, order);
 			return false;
 		}
-		memory.events.pgfault++;
-		hart.execute(FAULT_INSTRUCTIONS);
-		contents.write(pfn, order, generation);
-		this.#push(pfn, order, generation);
-		return true;
+		if (pfn >= 0) {
+			this.#fill(pfn, order, generation);
+		}
+		return pfn >= 0;
 	}
 
 	/** Checks the contents of one block, 0 being the oldest. */
@@ -94,6 +102,14 @@ export class HeldBlocks {
 	/** The program ends: it can no longer be killed. */
 	close(): void {
 		this.#unregister();
+	}
+
+	#fill(pfn: number, order: number, generation: number): void {
+		const {memory, hart, contents} = this.#context;
+		memory.events.pgfault++;
+		hart.execute(FAULT_INSTRUCTIONS);
+		contents.write(pfn, order, generation);
+		this.#push(pfn, order, generation);
 	}
 
 	#push(pfn: number, order: number, generation: number): void {
@@ -132,14 +148,10 @@ export class HeldBlocks {
 	}
 }
 
-/** A huge page where there is one and it is wanted, else a small one: what a page fault in a THP region takes. */
-export function* takeHugeOrSmall(
-	blocks: HeldBlocks,
-	huge: boolean,
-	generation: number,
-): KernelThread<number> {
-	if (huge && (yield* blocks.take(PAGEBLOCK_ORDER, MIGRATE_MOVABLE, generation))) {
+/** A huge page where there is one and it is wanted, else a small one, at once; the order, or -1. */
+export function tryTakeHugeOrSmall(blocks: HeldBlocks, huge: boolean, generation: number): number {
+	if (huge && blocks.tryTake(PAGEBLOCK_ORDER, MIGRATE_MOVABLE, generation)) {
 		return PAGEBLOCK_ORDER;
 	}
-	return (yield* blocks.take(0, MIGRATE_MOVABLE, generation)) ? 0 : -1;
+	return blocks.tryTake(0, MIGRATE_MOVABLE, generation) ? 0 : -1;
 }

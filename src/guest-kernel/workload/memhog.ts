@@ -3,8 +3,9 @@
  * The program of numactl that the free page reporting series was measured with.
  */
 import {NS_PER_S, PAGE_SIZE} from '../../units.js';
+import {MIGRATE_MOVABLE} from '../mm/page.js';
 import {point, sleep, type KernelThread} from '../task.js';
-import {HeldBlocks, takeHugeOrSmall} from './held-blocks.js';
+import {HeldBlocks, tryTakeHugeOrSmall} from './held-blocks.js';
 import {settle} from './settle.js';
 import {enterPhase, type Workload, type WorkloadContext, type WorkloadProgress} from './workload.js';
 
@@ -54,7 +55,10 @@ export class Memhog implements Workload {
 		const {sizeBytes, pages} = this.#options;
 		let sincePoint = 0;
 		while (this.progress.heldBytes < sizeBytes) {
-			const order = yield* takeHugeOrSmall(blocks, pages === '2m', 1);
+			let order = tryTakeHugeOrSmall(blocks, pages === '2m', 1);
+			if (order < 0 && (yield* blocks.take(0, MIGRATE_MOVABLE, 1))) {
+				order = 0;
+			}
 			if (order < 0) {
 				this.counters.killed = blocks.killed ? 1 : 0;
 				return;

@@ -3,8 +3,9 @@
  * What a reported page costs shows here: its next touch is a fault at the host as well.
  */
 import {MiB} from '../../units.js';
+import {MIGRATE_MOVABLE} from '../mm/page.js';
 import {point, type KernelThread} from '../task.js';
-import {HeldBlocks, takeHugeOrSmall} from './held-blocks.js';
+import {HeldBlocks, tryTakeHugeOrSmall} from './held-blocks.js';
 import {settle} from './settle.js';
 import {enterPhase, type Workload, type WorkloadContext, type WorkloadProgress} from './workload.js';
 
@@ -63,7 +64,10 @@ export class PageFault implements Workload {
 	*#touch(blocks: HeldBlocks): KernelThread<boolean> {
 		while (this.progress.heldBytes < this.#sizeBytes) {
 			// Each iteration is a generation of its own: a page that comes back must not pass for the one before.
-			const order = yield* takeHugeOrSmall(blocks, this.#huge, 1 + this.counters.iterations);
+			let order = tryTakeHugeOrSmall(blocks, this.#huge, 1 + this.counters.iterations);
+			if (order < 0 && (yield* blocks.take(0, MIGRATE_MOVABLE, 1 + this.counters.iterations))) {
+				order = 0;
+			}
 			if (order < 0) {
 				return false;
 			}
