@@ -371,10 +371,11 @@ test('5.5.6.1 and 5.5.6.7.1: no page is used while it is offered, in the balloon
 			machine.balloon.setTargetBytes(round % 2 === 0 ? 60 * MiB : 10 * MiB);
 		}
 	}
+	const {supervisor, arguments: boot} = machine.enterSupervisor();
 	const churn = new Churn({operations: 40_000, share: 0.7});
 	const kernel = new GuestKernel({
-		hart: new WatchingHart(machine.hart, ownership.store),
-		dtbAddress: machine.deviceTreeAddress,
+		hart: new WatchingHart(supervisor, ownership.store),
+		dtbAddress: boot.deviceTreeAddress,
 		trace: machine.trace,
 		workload: {
 			name: 'churn and ballooning',
