@@ -1,15 +1,48 @@
-/** Reads the counters of a finished run off the machine and the kernel into the shape that `--json` prints. */
+/** Reads the counters of a finished run off the machine and its guest into the shape that `--json` prints. */
+import type {DeviceReports} from './device-reports.js';
 import type {BlockRecord} from './events.js';
+import type {GuestKernel} from './guest-kernel/kernel.js';
 import type {ReportingStats} from './guest-kernel/reporting/stats.js';
+import type {Machine} from './machine.js';
 import type {PreparedReplay} from './replay-setup.js';
-import type {DeterministicResult, QueueResult, ReplayJson, ReportingResult, RunResult} from './run-result.js';
-import type {Simulation} from './simulation.js';
+import type {
+	DeterministicResult,
+	QueueResult,
+	ReplayJson,
+	ReportingResult,
+	RunEnd,
+	RunResult,
+} from './run-result.js';
 import {BALLOON_QUEUES} from './virtio/balloon/spec.js';
 
-export function readResult(simulation: Simulation): RunResult {
-	const {machine, process: measured} = simulation;
+/** Figures of the process, measured. */
+export interface ProcessFigures {
+	wallMs: number;
+	rssBeforeBytes: number;
+	rssPeakBytes: number;
+	rssEndBytes: number;
+}
+
+/** A run, over or under way. */
+export interface RunSubject {
+	readonly machine: Machine;
+	readonly process: Readonly<ProcessFigures>;
+	/** Frames that the guest had when its workload began. */
+	readonly framesBefore: number;
+	readonly ended: RunEnd | undefined;
+	/** What runs: for the output. */
+	readonly workloadName: string;
+	/** The TypeScript kernel, if that is the guest. */
+	readonly kernel?: GuestKernel;
+	/** What the device saw of a guest that we cannot look into. */
+	readonly deviceReports?: DeviceReports;
+	readonly replay?: {prepared: PreparedReplay; reports: readonly BlockRecord[]};
+}
+
+export function readResult(subject: RunSubject): RunResult {
+	const {machine, process: measured} = subject;
 	return {
-		deterministic: readDeterministic(simulation),
+		deterministic: readDeterministic(subject),
 		host: {
 			wall_ms: Math.round(measured.wallMs),
 			rss_before_bytes: measured.rssBeforeBytes,
@@ -23,20 +56,19 @@ export function readResult(simulation: Simulation): RunResult {
 	};
 }
 
-function readDeterministic(simulation: Simulation): DeterministicResult {
-	const {machine, kernel, plan} = simulation;
+function readDeterministic(subject: RunSubject): DeterministicResult {
+	const {machine, kernel, replay} = subject;
 	const {counters} = machine.memory;
-	const stats = kernel.stats();
-	const {memory} = kernel;
-	const unreported = stats.zones.reduce((sum, zone) => sum + zone.reportableBytes, 0);
-	const {replay} = plan;
+	const stats = kernel?.stats();
+	const memory = kernel?.memory;
 	return {
-		seed: plan.machine.seed,
+		seed: machine.config.seed,
 		virtual_time_ns: machine.clock.nowNs,
-		ended: simulation.ended ?? 'interrupted',
+		instructions: machine.hart.instret,
+		ended: subject.ended ?? 'interrupted',
 		guest: {
-			memory_bytes: stats.memoryBytes,
-			zones: stats.zones.map((zone) => ({
+			memory_bytes: stats?.memoryBytes ?? machine.memory.sizeBytes,
+			zones: (stats?.zones ?? []).map((zone) => ({
 				name: zone.zone,
 				managed_pages: zone.managedPages,
 				free_pages: zone.freePages,
@@ -49,20 +81,23 @@ function readDeterministic(simulation: Simulation): DeterministicResult {
 			allocation_stalls: memory?.zones.reduce((sum, zone) => sum + zone.allocstall, 0) ?? 0,
 		},
 		workload: {
-			name: kernel.workload.name,
-			phase: kernel.workload.progress.phase,
-			counters: {...kernel.workload.counters},
+			name: subject.workloadName,
+			phase: kernel?.workload.progress.phase ?? '',
+			counters: {...kernel?.workload.counters},
 		},
-		reporting: readReporting(simulation, unreported),
+		reporting: kernel ? readReporting(kernel, machine) : readDeviceReports(subject.deviceReports),
 		balloon: {
 			target_pages: machine.balloon.targetPages,
 			actual_pages: machine.balloon.actualPages,
-			queues: readQueues(simulation),
+			queues: readQueues(machine),
 		},
-		integrity: {checked_pages: stats.integrity.checkedPages, failures: stats.integrity.failures},
+		integrity: {
+			checked_pages: stats?.integrity.checkedPages ?? 0,
+			failures: stats?.integrity.failures ?? 0,
+		},
 		host_model: {
-			limit_bytes: plan.machine.host.memBytes,
-			frames_before: simulation.framesBefore,
+			limit_bytes: machine.config.host.memBytes,
+			frames_before: subject.framesBefore,
 			frames_peak: counters.backedPeakPages,
 			frames_end: counters.backedPages,
 			faults: counters.faults,
@@ -72,7 +107,7 @@ function readDeterministic(simulation: Simulation): DeterministicResult {
 			discarded_pages: counters.discardedPages,
 			huge_pages_split: counters.hugePagesSplit,
 		},
-		...(replay ? {replay: readReplay(replay, simulation.replayReports)} : {}),
+		...(replay ? {replay: readReplay(replay.prepared, replay.reports)} : {}),
 	};
 }
 
@@ -104,32 +139,52 @@ function histogram(counts: readonly (number | undefined)[]): Record<string, numb
 	);
 }
 
-function readReporting({kernel, plan}: Simulation, unreportedBytes: number): ReportingResult {
+function readReporting(kernel: GuestKernel, {config}: Machine): ReportingResult {
 	const {reporting} = kernel;
-	const stats = reporting?.stats;
-	const figures = stats ?? NO_STATS;
+	const figures = reporting?.stats ?? NO_STATS;
 	return {
-		design: reporting?.design ?? plan.machine.reporting.design,
+		design: reporting?.design ?? config.reporting.design,
 		state: reporting?.state ?? 'off',
 		batches: figures.batches,
 		blocks: figures.blocks,
 		reported_bytes: figures.reportedBytes,
-		unreported_free_bytes: unreportedBytes,
-		first_report_ns: stats?.firstReportNs ?? null,
-		last_report_ns: stats?.lastReportNs ?? null,
+		unreported_free_bytes: kernel.stats().zones.reduce((sum, zone) => sum + zone.reportableBytes, 0),
+		first_report_ns: reporting?.stats.firstReportNs ?? null,
+		last_report_ns: reporting?.stats.lastReportNs ?? null,
 		calls: figures.calls,
 		errors: figures.errors,
 		passes: figures.passes,
 		lock_acquisitions: figures.lockAcquisitions,
 		pages_off_list_peak: figures.pagesOffListPeak,
-		batch_sizes: histogram(stats?.sizes ?? []),
-		block_orders: histogram(stats?.orders ?? []),
+		batch_sizes: histogram(reporting?.stats.sizes ?? []),
+		block_orders: histogram(reporting?.stats.orders ?? []),
 	};
 }
 
-function readQueues({machine}: Simulation): QueueResult[] {
+/** The guest's own kernel decides what it reports; how much it holds back is not for us to know. */
+function readDeviceReports(reports: DeviceReports | undefined): ReportingResult {
+	return {
+		design: "the guest's own",
+		state: '',
+		batches: reports?.batches ?? 0,
+		blocks: reports?.blocks ?? 0,
+		reported_bytes: reports?.bytes ?? 0,
+		unreported_free_bytes: null,
+		first_report_ns: reports?.firstNs ?? null,
+		last_report_ns: reports?.lastNs ?? null,
+		calls: reports?.batches ?? 0,
+		errors: 0,
+		passes: null,
+		lock_acquisitions: null,
+		pages_off_list_peak: null,
+		batch_sizes: histogram(reports?.sizes ?? []),
+		block_orders: histogram(reports?.orders ?? []),
+	};
+}
+
+function readQueues({balloon}: Machine): QueueResult[] {
 	return BALLOON_QUEUES.map(({name}) => {
-		const counters = machine.balloon.counters(name);
+		const counters = balloon.counters(name);
 		return {
 			name,
 			chains: counters.chains,

@@ -6,7 +6,18 @@ import type {SnapshotComparison} from './guest-kernel/workload/replay-compare.js
 
 /** Why a run stopped. */
 export type RunEnd =
-	'workload-done' | 'duration' | 'interrupted' | 'guest-halted' | 'idle' | 'host-memory-exhausted';
+	| 'workload-done'
+	| 'duration'
+	| 'interrupted'
+	/** A guest made of instructions switched itself off, asked for a reboot, or ended with a failure code. */
+	| 'guest-off'
+	| 'guest-reset'
+	| 'guest-failed'
+	/** The TypeScript kernel panicked. */
+	| 'guest-halted'
+	/** Nothing is left that could ever happen. */
+	| 'idle'
+	| 'host-memory-exhausted';
 
 export interface ZoneResult {
 	name: string;
@@ -28,14 +39,15 @@ export interface ReportingResult {
 	blocks: number;
 	reported_bytes: number;
 	/** Free in blocks of the reporting order and above that the host does not know. */
-	unreported_free_bytes: number;
+	unreported_free_bytes: number | null;
 	first_report_ns: number | null;
 	last_report_ns: number | null;
 	calls: number;
 	errors: number;
-	passes: number;
-	lock_acquisitions: number;
-	pages_off_list_peak: number;
+	/** The last three are null for a guest that we cannot look into. */
+	passes: number | null;
+	lock_acquisitions: number | null;
+	pages_off_list_peak: number | null;
 	/** Batches by their number of blocks. */
 	batch_sizes: Record<string, number>;
 	/** Blocks by order. */
@@ -77,6 +89,8 @@ export interface ReplayJson {
 export interface DeterministicResult {
 	seed: number;
 	virtual_time_ns: number;
+	/** Retired by the hart: the firmware's, and a guest's that is made of instructions. */
+	instructions: number;
 	ended: RunEnd;
 	guest: {memory_bytes: number; zones: ZoneResult[]; oom_kills: number; allocation_stalls: number};
 	/** `counters` are the workload's own. */

@@ -16,7 +16,7 @@ import type {SupervisorHart} from './cpu-lite/supervisor-hart.js';
 import {guestTrace} from './guest-trace.js';
 import {Machine, type MachineConnections} from './machine.js';
 import type {PreparedReplay} from './replay-setup.js';
-import {readResult} from './read-result.js';
+import {readResult, type ProcessFigures} from './read-result.js';
 import type {RunEnd, RunResult} from './run-result.js';
 
 export interface SimulationPlan {
@@ -56,14 +56,6 @@ function makeWorkload(plan: SimulationPlan): Workload {
 		default:
 			throw new UsageError(`no workload ${JSON.stringify(name)}; legal: memhog, page-fault, churn, replay`);
 	}
-}
-
-/** Figures of the process, measured. */
-export interface ProcessFigures {
-	wallMs: number;
-	rssBeforeBytes: number;
-	rssPeakBytes: number;
-	rssEndBytes: number;
 }
 
 export class Simulation {
@@ -168,7 +160,17 @@ export class Simulation {
 
 	/** What the run came to. */
 	result(): RunResult {
-		return readResult(this);
+		const {machine, kernel, process, framesBefore, ended} = this;
+		const {replay, workload} = this.plan;
+		return readResult({
+			machine,
+			kernel,
+			process,
+			framesBefore,
+			ended,
+			workloadName: workload.name,
+			...(replay ? {replay: {prepared: replay, reports: this.replayReports}} : {}),
+		});
 	}
 
 	#slice(pauseWhen: () => boolean): RunOutcome {

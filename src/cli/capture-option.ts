@@ -2,8 +2,7 @@
 import {closeSync, openSync} from 'node:fs';
 import {UsageError} from '../errors.js';
 import {Capture} from '../inspect/capture.js';
-import {sampleMemory} from '../memory-sampler.js';
-import type {Simulation} from '../simulation.js';
+import type {Machine} from '../machine.js';
 import {formatSize} from '../units.js';
 import {BrokenPipeError, FdSink} from './fd-output.js';
 
@@ -22,9 +21,16 @@ export interface OpenCapture {
 	close(): void;
 }
 
-/** Starts to capture. Throws UsageError if the file cannot be written. */
-export function openCapture({path, snaplen}: CaptureRequest, simulation: Simulation): OpenCapture {
-	const {machine, kernel} = simulation;
+/**
+ * Starts to capture a machine's traffic. `sample` is called before the end, for a last sample of the whole. Throws
+ * UsageError if the file cannot be written.
+ */
+export function openCapture(
+	{path, snaplen}: CaptureRequest,
+	machine: Machine,
+	workload: string,
+	sample: () => void = () => {},
+): OpenCapture {
 	let descriptor: number;
 	try {
 		descriptor = path === '-' ? STDOUT : openSync(path, 'w');
@@ -39,10 +45,9 @@ export function openCapture({path, snaplen}: CaptureRequest, simulation: Simulat
 		snaplen,
 		application: 'vmsim',
 		hardware: `riscv virt, ${formatSize(machine.memory.sizeBytes)}`,
-		comment: `workload ${simulation.plan.workload.name}, seed ${simulation.plan.machine.seed}`,
+		comment: `workload ${workload}, seed ${machine.config.seed}`,
 		packetBuffered: path === '-',
 	});
-	const sample = sampleMemory(machine.trace, machine.clock, kernel, machine.memory);
 	let open = true;
 	const guarded = (write: () => void) => {
 		try {

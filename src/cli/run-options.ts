@@ -8,6 +8,7 @@ import type {Options} from 'yargs';
 import {DEFAULT_MACHINE, type MachineConfig, type WorkloadConfig} from '../config.js';
 import {UsageError} from '../errors.js';
 import {DEFAULT_SNAPLEN, MAX_SNAPLEN} from '../inspect/encode.js';
+import type {ProgramFiles} from '../program-guest.js';
 import type {ReplayFiles} from '../replay-setup.js';
 import {GiB, KiB, MiB, NS_PER_S, TiB} from '../units.js';
 import type {CaptureRequest} from './capture-option.js';
@@ -27,6 +28,8 @@ export interface RunPlan {
 	quiet: boolean;
 	/** Where the traffic is recorded; undefined: nowhere. */
 	capture: CaptureRequest | undefined;
+	/** A guest that is made of instructions, instead of the TypeScript kernel and a workload. */
+	program: ProgramFiles;
 }
 
 const GUEST_MEM = {min: 64 * MiB, max: 64 * GiB, multiple: 2 * MiB};
@@ -49,6 +52,7 @@ const MACHINE = 'The machine';
 const DEVICE = 'The balloon device';
 const GUEST = 'The guest kernel';
 const WORKLOAD = 'The workload';
+const PROGRAM = 'Another guest';
 const OUTPUT = 'Output';
 
 function readBalloon(plan: RunPlan, flag: string, text: string): void {
@@ -240,6 +244,41 @@ export const FLAGS: Readonly<Record<string, Flag>> = {
 			plan.replay.mode = readChoice(flag, text, ['exact', 'requests'] as const);
 		},
 	},
+	kernel: {
+		group: PROGRAM,
+		describe: 'Boot this RISC-V Linux Image; its console is this terminal (Ctrl-A x quits)',
+		apply: (plan, _flag, text) => {
+			plan.program.kernel = text;
+		},
+	},
+	initrd: {
+		group: PROGRAM,
+		describe: 'Initial ramdisk for --kernel',
+		apply: (plan, _flag, text) => {
+			plan.program.initrd = text;
+		},
+	},
+	append: {
+		group: PROGRAM,
+		describe: 'Command line for --kernel [console=ttyS0]',
+		apply: (plan, _flag, text) => {
+			plan.program.append = text;
+		},
+	},
+	bios: {
+		group: PROGRAM,
+		describe: 'M-mode ELF file in place of the firmware (ends with what it writes to tohost), or none',
+		apply: (plan, _flag, text) => {
+			plan.program.bios = text;
+		},
+	},
+	'dtb-dump': {
+		group: PROGRAM,
+		describe: 'Write the flattened device tree to this file',
+		apply: (plan, _flag, text) => {
+			plan.program.dtbDump = text;
+		},
+	},
 	capture: {
 		group: OUTPUT,
 		describe: 'Record the virtqueue traffic as pcapng: a file, or - for standard output',
@@ -356,6 +395,7 @@ export function planRun(
 		json: false,
 		quiet: false,
 		capture: undefined,
+		program: {},
 	};
 	const texts: Record<string, string> = {};
 	for (const [name, flag] of Object.entries(FLAGS)) {

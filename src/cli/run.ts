@@ -1,19 +1,22 @@
-/** `vmsim run`: a machine, its guest and a workload, from reset to the end. */
+/** `vmsim run`: a machine and its guest, from reset to the end. */
 import type {CommandModule} from 'yargs';
-import {formatSize} from '../units.js';
-import {processRssBytes} from '../host/rss.js';
 import {prepareReplay} from '../replay-setup.js';
 import type {RunEnd, RunResult} from '../run-result.js';
+import {sampleMemory} from '../memory-sampler.js';
 import {Simulation} from '../simulation.js';
+import {PAGE_SIZE, formatSize} from '../units.js';
+import {processRssBytes} from '../host/rss.js';
 import {openCapture} from './capture-option.js';
+import {Interrupt} from './interrupt.js';
 import {NO_LIVE_VIEW, openLiveView, type LiveFigures, type LiveView} from './live.js';
 import {planRun, yargsOptions, type RunPlan} from './run-options.js';
+import {runProgram} from './run-program.js';
 import {summarize} from './summary.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_INTERRUPTED = 130;
 /** Ends of a run that are failures. */
-const FAILED_ENDS: readonly RunEnd[] = ['guest-halted', 'idle', 'host-memory-exhausted'];
+const FAILED_ENDS: readonly RunEnd[] = ['guest-halted', 'guest-failed', 'idle', 'host-memory-exhausted'];
 
 function figuresOf(simulation: Simulation): LiveFigures {
 	const {machine, kernel, plan} = simulation;
@@ -21,7 +24,7 @@ function figuresOf(simulation: Simulation): LiveFigures {
 	return {
 		timeNs: machine.clock.nowNs,
 		guestMemBytes: machine.memory.sizeBytes,
-		guestFreeBytes: (memory?.totalFreePages() ?? 0) * 4096,
+		guestFreeBytes: (memory?.totalFreePages() ?? 0) * PAGE_SIZE,
 		hostBackedBytes: machine.memory.backedBytes,
 		rssBytes: processRssBytes(),
 		batches: reporting?.stats.batches ?? 0,
@@ -36,15 +39,18 @@ function openView({json, quiet}: RunPlan): LiveView {
 	return json || quiet ? NO_LIVE_VIEW : openLiveView(process.stderr, () => performance.now());
 }
 
-/** Runs the plan, prints what came of it and returns the exit code. */
-async function execute(plan: RunPlan): Promise<number> {
+/** Runs the TypeScript kernel with the plan's workload. */
+async function runKernel(plan: RunPlan): Promise<RunResult> {
 	const interrupt = new Interrupt();
 	const view = openView(plan);
 	try {
-		const {machine, workload, durationNs} = plan;
+		const {machine: config, workload, durationNs} = plan;
 		const replay = workload.name === 'replay' ? {replay: await prepareReplay(plan.replay)} : {};
-		const simulation = await Simulation.create({machine, workload, durationNs, ...replay});
-		const capture = plan.capture && openCapture(plan.capture, simulation);
+		const simulation = await Simulation.create({machine: config, workload, durationNs, ...replay});
+		const {machine, kernel} = simulation;
+		const capture =
+			plan.capture &&
+			openCapture(plan.capture, machine, workload.name, sampleMemory(machine.trace, machine.clock, kernel, machine.memory));
 		try {
 			await simulation.run({
 				onSlice: () => view.update(() => figuresOf(simulation)),
@@ -54,17 +60,20 @@ async function execute(plan: RunPlan): Promise<number> {
 		} finally {
 			capture?.close();
 		}
-		view.close();
-		return present(simulation.result(), plan);
+		return simulation.result();
 	} finally {
 		view.close();
 	}
 }
 
-function present(result: RunResult, {json, capture}: RunPlan): number {
+function present(result: RunResult, {json, quiet, capture, program}: RunPlan): number {
 	// A capture on standard output leaves no room for words there.
 	const out = capture?.path === '-' ? process.stderr : process.stdout;
-	out.write(json ? `${JSON.stringify(result, null, 2)}\n` : summarize(result));
+	if (json) {
+		out.write(`${JSON.stringify(result, null, 2)}\n`);
+	} else if (!quiet || program.kernel === undefined) {
+		out.write(summarize(result));
+	}
 	const {ended, integrity} = result.deterministic;
 	if (ended === 'interrupted') {
 		return EXIT_INTERRUPTED;
@@ -72,23 +81,14 @@ function present(result: RunResult, {json, capture}: RunPlan): number {
 	return integrity.failures > 0 || FAILED_ENDS.includes(ended) ? EXIT_FAILURE : 0;
 }
 
-/** Ctrl-C: the first asks the run to end with its summary, the second ends the process. */
-class Interrupt {
-	requested = false;
-
-	constructor() {
-		process.on('SIGINT', () => {
-			if (this.requested) {
-				process.exit(EXIT_INTERRUPTED);
-			}
-			this.requested = true;
-		});
-	}
+function isProgram({program}: RunPlan): boolean {
+	const {kernel, initrd, append, bios} = program;
+	return [kernel, initrd, append, bios].some((given) => given !== undefined);
 }
 
 export const command: CommandModule = {
 	command: 'run',
-	describe: 'Run a machine: a guest kernel that takes memory and gives it back',
+	describe: 'Run a machine: a guest that takes memory and gives it back',
 	builder: (yargs) =>
 		yargs
 			.options(yargsOptions())
@@ -105,7 +105,11 @@ export const command: CommandModule = {
 			})
 			.example('$0 run --guest-mem 4G', 'memhog takes 3 GiB, frees it, and the host gets it back')
 			.example('$0 run -w churn -m 1G --json', 'seeded allocations of many orders; the result as JSON')
-			.example('$0 run -w replay', 'replay a trace of a real kernel, page for page'),
+			.example('$0 run -w replay', 'replay a trace of a real kernel, page for page')
+			.example(
+				'$0 run -m 512M --kernel Image --initrd initramfs.cpio',
+				'an unmodified Linux on the same board',
+			),
 	handler: async (argv) => {
 		const {plan, texts} = planRun(argv, argv['config'] as string | undefined);
 		if (argv['print-config'] === true) {
@@ -113,11 +117,11 @@ export const command: CommandModule = {
 			return;
 		}
 		if (!plan.json && !plan.quiet) {
-			const {guestMemBytes} = plan.machine;
+			const {guestMemBytes, seed} = plan.machine;
 			process.stderr.write(
-				`vmsim: guest memory ${formatSize(guestMemBytes)} (${guestMemBytes} bytes), seed ${plan.machine.seed}\n`,
+				`vmsim: guest memory ${formatSize(guestMemBytes)} (${guestMemBytes} bytes), seed ${seed}\n`,
 			);
 		}
-		process.exitCode = await execute(plan);
+		process.exitCode = present(isProgram(plan) ? await runProgram(plan) : await runKernel(plan), plan);
 	},
 };

@@ -6,7 +6,10 @@ const ENDS: Readonly<Record<RunEnd, string>> = {
 	'workload-done': 'the workload is done',
 	duration: 'the time is up',
 	interrupted: 'interrupted',
-	'guest-halted': 'the guest switched itself off',
+	'guest-off': 'the guest switched itself off',
+	'guest-reset': 'the guest asked for a reboot',
+	'guest-failed': 'the guest ended with a failure',
+	'guest-halted': 'the guest kernel panicked',
 	idle: 'nothing is left that could happen',
 	'host-memory-exhausted': 'the host has no memory left (--host-mem)',
 };
@@ -62,11 +65,13 @@ function reporting({deterministic: {reporting: figures}}: RunResult): string[] {
 		lines.push(`batches: ${counts(figures.batch_sizes, (size) => `of ${size}`)}`);
 		lines.push(`blocks: ${counts(figures.block_orders, (order) => `of order ${order}`)}`);
 	}
-	lines.push(
-		figures.unreported_free_bytes === 0
-			? 'every reportable block is reported'
-			: `${formatSize(figures.unreported_free_bytes)} reportable and not reported`,
-	);
+	if (figures.unreported_free_bytes !== null) {
+		lines.push(
+			figures.unreported_free_bytes === 0
+				? 'every reportable block is reported'
+				: `${formatSize(figures.unreported_free_bytes)} reportable and not reported`,
+		);
+	}
 	return lines;
 }
 
@@ -124,7 +129,9 @@ export function summarize(result: RunResult): string {
 	return [
 		`vmsim: ${formatSize(deterministic.guest.memory_bytes)} guest, ${deterministic.workload.name}: ${ENDS[deterministic.ended]} ` +
 			`at ${formatSeconds(deterministic.virtual_time_ns)} virtual, ${(measured.wall_ms / 1000).toFixed(2)} s wall\n`,
-		section('guest memory at the end (counted)', zones(result)),
+		...(deterministic.guest.zones.length > 0
+			? [section('guest memory at the end (counted)', zones(result))]
+			: []),
 		section('free page reporting (counted)', reporting(result)),
 		...(balloon.target_pages + balloon.actual_pages > 0
 			? [
@@ -136,10 +143,14 @@ export function summarize(result: RunResult): string {
 		...(skipped.length > 0 ? [section('offered and not discarded (counted)', skipped)] : []),
 		...(deterministic.replay ? [section('replay', replay(deterministic.replay))] : []),
 		section('host', host(result)),
-		section('integrity', [
-			integrity.failures === 0
-				? `${integrity.checked_pages} pages checked, none lost its contents`
-				: `${integrity.failures} of ${integrity.checked_pages} pages LOST THEIR CONTENTS`,
-		]),
+		...(integrity.checked_pages > 0
+			? [
+					section('integrity', [
+						integrity.failures === 0
+							? `${integrity.checked_pages} pages checked, none lost its contents`
+							: `${integrity.failures} of ${integrity.checked_pages} pages LOST THEIR CONTENTS`,
+					]),
+				]
+			: []),
 	].join('\n');
 }

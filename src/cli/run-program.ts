@@ -1,0 +1,38 @@
+/** `vmsim run --kernel Image` and `--bios ELF`: a guest of instructions, with its console on our terminal. */
+import {ProgramGuest} from '../program-guest.js';
+import {ProgramRun} from '../program-run.js';
+import type {RunResult} from '../run-result.js';
+import {openCapture} from './capture-option.js';
+import {Console} from './console.js';
+import {Interrupt} from './interrupt.js';
+import type {RunPlan} from './run-options.js';
+
+/** Runs the guest to its end. Throws UsageError for bad files and GUEST_STUCK for a guest that traps for ever. */
+export async function runProgram(plan: RunPlan): Promise<RunResult> {
+	const interrupt = new Interrupt();
+	// Where JSON or a capture goes to standard output, the guest's words go beside it.
+	const serial = new Console(plan.json || plan.capture?.path === '-' ? process.stderr : process.stdout);
+	const guest = await ProgramGuest.create(plan.machine, plan.program, {transmit: serial.transmit});
+	const name = plan.program.kernel ?? plan.program.bios ?? 'program';
+	const capture = plan.capture && openCapture(plan.capture, guest.machine, name);
+	const run = new ProgramRun(guest, name, plan.durationNs);
+	serial.attach(guest.machine.uart);
+	try {
+		await run.run({
+			onSlice: () => serial.flush(),
+			interrupted: () => interrupt.requested || serial.quit || capture?.flush() === false,
+			paced: serial.interactive,
+		});
+	} finally {
+		serial.close();
+		capture?.close();
+	}
+	if (run.ended === 'guest-failed') {
+		process.stderr.write(`vmsim: the guest ended with failure ${run.failureCode}\n`);
+	} else if (run.ended === 'idle') {
+		process.stderr.write(
+			`vmsim: the guest waits for an interrupt that will never come: ${guest.machine.hart.describe()}\n`,
+		);
+	}
+	return run.result();
+}
