@@ -50,7 +50,12 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 		const {machine, kernel} = simulation;
 		const capture =
 			plan.capture &&
-			openCapture(plan.capture, machine, workload.name, sampleMemory(machine.trace, machine.clock, kernel, machine.memory));
+			openCapture(
+				plan.capture,
+				machine,
+				workload.name,
+				sampleMemory(machine.trace, machine.clock, kernel, machine.memory),
+			);
 		try {
 			await simulation.run({
 				onSlice: () => view.update(() => figuresOf(simulation)),
