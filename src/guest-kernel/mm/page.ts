@@ -1,8 +1,8 @@
 /**
- * struct page, as a struct of arrays: one byte of flags, one of order and two links per page, lazily zero, so that a
- * 64 GiB guest costs memory only where something happens. A *page* here is the page's index in these arrays
- * (pfn - basePfn), as a struct page pointer is in Linux; basePfn is aligned to the largest block, so buddies of pages
- * are buddies of pfns. Linux 6.12 include/linux/page-flags.h, mmzone.h, list.h.
+ * struct page, as a struct of arrays: a byte of flags, a byte of order and two links per page, ten bytes where Linux has
+ * 64. A *page* here is the page's index in these arrays (pfn - basePfn), as a struct page pointer is in Linux; basePfn is
+ * aligned to the largest block, so buddies of pages are buddies of pfns. Linux 6.12 include/linux/page-flags.h,
+ * mmzone.h, list.h.
  */
 import {assert} from '../../errors.js';
 

@@ -1,7 +1,9 @@
 import test from 'ava';
+import fc from 'fast-check';
 import {checkZones} from '../../../src/guest-kernel/mm/check.js';
 import {GFP_DMA32, GFP_KERNEL} from '../../../src/guest-kernel/mm/gfp.js';
-import type {Memory} from '../../../src/guest-kernel/mm/memory.js';
+import {RISCV_ZONES} from '../../../src/guest-kernel/mm/memblock.js';
+import {Memory} from '../../../src/guest-kernel/mm/memory.js';
 import {
 	MIGRATE_MOVABLE,
 	MIGRATE_RECLAIMABLE,
@@ -10,11 +12,15 @@ import {
 } from '../../../src/guest-kernel/mm/page.js';
 import {setMigratetypeIsolate} from '../../../src/guest-kernel/mm/page-isolation.js';
 import {VmstatWorker} from '../../../src/guest-kernel/mm/vmstat-worker.js';
+import {MainlineReporting} from '../../../src/guest-kernel/reporting/mainline.js';
 import {EBUSY, EIO, ENOSPC} from '../../../src/guest-kernel/reporting/reporting.js';
+import {until, type KernelThread, type Wait} from '../../../src/guest-kernel/task.js';
+import type {DelayedWork, WorkQueue} from '../../../src/guest-kernel/workqueue.js';
 import {formatSize, MiB, NS_PER_S} from '../../../src/units.js';
 import {
 	allocAll,
 	isolatedBlocks,
+	ram,
 	RecordingDevice,
 	reportingBench,
 	type ReportingBench,
@@ -537,4 +543,97 @@ test('the statistics agree with what the device was given', (t) => {
 	t.is(stats.reportedBytes, 512 * MiB);
 	t.is(stats.passes, 2);
 	t.is(stats.pagesOffList, 0);
+});
+
+/** Threads stepped in an order that `choose` decides, and a workqueue whose items start whenever they are chosen. */
+class Interleaver implements WorkQueue {
+	readonly #threads: {thread: KernelThread; wait: Wait | undefined}[] = [];
+	readonly #choose: (count: number) => number;
+
+	constructor(choose: (count: number) => number) {
+		this.#choose = choose;
+	}
+
+	spawn(thread: KernelThread): void {
+		this.#threads.push({thread, wait: undefined});
+	}
+
+	delayedWork(_name: string, run: () => KernelThread): DelayedWork {
+		const work = {pending: false, running: false};
+		const start = function* (): KernelThread {
+			yield until('the run before', () => !work.running);
+			work.pending = false;
+			work.running = true;
+			yield* run();
+			work.running = false;
+		};
+		return {
+			get pending() {
+				return work.pending;
+			},
+			queue: () => {
+				if (!work.pending) {
+					work.pending = true;
+					this.spawn(start());
+				}
+				return true;
+			},
+			cancel() {},
+			*cancelSync() {
+				yield until('work to end', () => !work.running && !work.pending);
+			},
+		};
+	}
+
+	run(): void {
+		for (;;) {
+			const ready = this.#threads.filter(({wait}) => wait?.kind !== 'until' || wait.ready());
+			const chosen = ready[ready.length > 1 ? this.#choose(ready.length) : 0];
+			if (chosen === undefined) {
+				return;
+			}
+			const step = chosen.thread.next();
+			if (step.done === true) {
+				this.#threads.splice(this.#threads.indexOf(chosen), 1);
+			} else {
+				chosen.wait = step.value;
+			}
+		}
+	}
+}
+
+test('C1 no interleaving of frees, passes and the device loses a request: all that is large and free gets reported', (t) => {
+	fc.assert(
+		fc.property(fc.infiniteStream(fc.nat(2 ** 20)), (choices) => {
+			const queue = new Interleaver((count) => choices.next().value % count);
+			const memory = new Memory({present: ram(16), zones: RISCV_ZONES, pcp: 'off', minFreeKbytes: 128});
+			const zone = memory.zones[0]!;
+			zone.watermark.fill(0);
+			// one page less than four blocks, so that the last large block may be isolated too
+			memory.allocPages(0, MIGRATE_MOVABLE);
+			const reporting = new MainlineReporting(
+				{memory, workqueue: queue, nowNs: () => 0},
+				{stepwise: true, capacity: 4},
+			);
+			reporting.register(new RecordingDevice(() => 0));
+			for (let thread = 0; thread < 2; thread++) {
+				queue.spawn(
+					(function* (): KernelThread {
+						for (let round = 0; round < 8; round++) {
+							const pfn = yield* memory.allocPagesSteps(10, MIGRATE_MOVABLE);
+							if (pfn >= 0) {
+								yield* memory.freePagesSteps(pfn, 10);
+							}
+						}
+					})(),
+				);
+			}
+			queue.run();
+			t.is(reporting.state, 'IDLE');
+			t.is(zone.freeArea.nrReported[10], 3);
+			t.is(zone.freeArea.nrReported[9], 1);
+			t.deepEqual(checkZones(memory.zones).problems, []);
+		}),
+		{seed: 12, numRuns: 300},
+	);
 });
