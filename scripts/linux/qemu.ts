@@ -7,11 +7,8 @@ import {spawnSync} from 'node:child_process';
 import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {parseArgs} from 'node:util';
-import {kernelCommandLine} from './command-line.js';
-import {FIRMWARE_PATH, IMAGE_PATH, INITRAMFS_PATH} from './paths.js';
+import {QEMU, qemuArguments} from './qemu-command.js';
 
-/** A hart like ours: rv64imac, Sv39 by way of the command line of the kernel or not at all, no Sstc. */
-const CPU = ['rv64', 'f=off', 'd=off', 'v=off', 'h=off', 'sstc=off', 'svpbmt=off', 'svnapot=off'].join(',');
 /** The first access after the set-up is the driver's look at its configuration (VIRTIO 1.4 4.2.2, 5.5.4). */
 const CONFIG = 0x100;
 
@@ -41,27 +38,9 @@ const {values} = parseArgs({
 const folder = mkdtempSync(`${tmpdir()}/vmsim-qemu-`);
 const started = performance.now();
 const {error, status} = spawnSync(
-	'qemu-system-riscv64',
+	QEMU,
 	[
-		...[
-			'-M',
-			'virt',
-			'-cpu',
-			CPU,
-			'-m',
-			values.mem,
-			'-display',
-			'none',
-			'-serial',
-			'stdio',
-			'-monitor',
-			'none',
-		],
-		...['-bios', FIRMWARE_PATH, '-kernel', IMAGE_PATH, '-initrd', INITRAMFS_PATH],
-		'-append',
-		kernelCommandLine({touchMib: Number(values.touch), waitSeconds: Number(values.wait)}),
-		...['-global', 'virtio-mmio.force-legacy=false'],
-		...['-device', 'virtio-balloon-device,free-page-reporting=on'],
+		...qemuArguments(Number(values.mem), {touchMib: Number(values.touch), waitSeconds: Number(values.wait)}),
 		...(values.record === undefined ? [] : ['-trace', 'virtio_mmio_*', '-D', `${folder}/trace`]),
 	],
 	{stdio: ['ignore', 'inherit', 'inherit']},
