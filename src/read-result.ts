@@ -2,10 +2,12 @@
 import type {DeviceReports} from './device-reports.js';
 import type {BlockRecord} from './events.js';
 import type {GuestKernel} from './guest-kernel/kernel.js';
+import type {PageReporting} from './guest-kernel/reporting/reporting.js';
 import type {ReportingStats} from './guest-kernel/reporting/stats.js';
 import type {Machine} from './machine.js';
 import type {PreparedReplay} from './replay-setup.js';
 import type {
+	BitmapResult,
 	DeterministicResult,
 	QueueResult,
 	ReplayJson,
@@ -158,6 +160,25 @@ function readReporting(kernel: GuestKernel, {config}: Machine): ReportingResult 
 		pages_off_list_peak: figures.pagesOffListPeak,
 		batch_sizes: histogram(reporting?.stats.sizes ?? []),
 		block_orders: histogram(reporting?.stats.orders ?? []),
+		...readBitmap(reporting),
+	};
+}
+
+function readBitmap(reporting: PageReporting | undefined): {bitmap?: BitmapResult} {
+	const audit = reporting?.audit?.();
+	if (reporting === undefined || audit === undefined) {
+		return {};
+	}
+	const {visits, uselessVisits, scans, uselessScans} = reporting.stats;
+	return {
+		bitmap: {
+			visits,
+			useless_visits: uselessVisits,
+			scans,
+			useless_scans: uselessScans,
+			refcnt: audit.refcnt,
+			problems: audit.problems,
+		},
 	};
 }
 

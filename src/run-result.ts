@@ -32,6 +32,19 @@ export interface ZoneResult {
 	fragmented_bytes: number;
 }
 
+/** The books of a bitmap design besides the free lists (docs/reporting.md). */
+export interface BitmapResult {
+	/** Bits that were looked up, and in vain; scans of a zone, and in vain. */
+	visits: number;
+	useless_visits: number;
+	scans: number;
+	useless_scans: number;
+	/** The count that keeps a second job away. */
+	refcnt: number;
+	/** What does not add up, in words. */
+	problems: readonly string[];
+}
+
 export interface ReportingResult {
 	design: string;
 	state: string;
@@ -52,6 +65,8 @@ export interface ReportingResult {
 	batch_sizes: Record<string, number>;
 	/** Blocks by order. */
 	block_orders: Record<string, number>;
+	/** With a bitmap design. */
+	bitmap?: BitmapResult;
 }
 
 export interface QueueResult {

@@ -72,6 +72,7 @@ function reporting({deterministic: {reporting: figures}}: RunResult): string[] {
 				: `${formatSize(figures.unreported_free_bytes)} reportable and not reported`,
 		);
 	}
+	lines.push(...(figures.bitmap?.problems ?? []));
 	return lines;
 }
 

@@ -55,6 +55,13 @@ test('every design runs on the machine to the end, loses no page of the program,
 			`${design} returned ${returned / MiB} MiB`,
 		);
 		t.is(reporting.errors, 0);
+		t.is(reporting.bitmap !== undefined, design.startsWith('bitmap'), design);
+		t.true(reporting.bitmap === undefined || reporting.bitmap.visits > 0, design);
+		const problems = reporting.bitmap?.problems ?? [];
+		t.true(
+			problems.every((problem) => problem.includes('rcu_read_lock')),
+			design,
+		);
 	}
 });
 
