@@ -1,5 +1,58 @@
 /** The library's face: what a test suite or a tool may import from 'vmsim'. */
+
+// The ground floor.
 export * from './units.js';
 export * from './address.js';
 export * from './errors.js';
 export * from './events.js';
+
+// Whole runs: a machine, a guest and a workload.
+export * from './config.js';
+export {Machine, BALLOON_SLOT, type LoadedBytes, type MachineConnections} from './machine.js';
+export {Simulation, type RunHooks, type SimulationPlan} from './simulation.js';
+export {ProgramGuest, type ProgramEnd, type ProgramFiles} from './program-guest.js';
+export {ProgramRun, type ProgramRunHooks} from './program-run.js';
+export {prepareReplay, type PreparedReplay, type ReplayFiles} from './replay-setup.js';
+export type * from './run-result.js';
+
+// The host.
+export {HostMemory, type HostMemoryOptions} from './host/frames.js';
+export {GuestMemory, type GuestMemoryCounters, type GuestMemoryOptions} from './host/guest-memory.js';
+export {openReclaim, type HostReclaim, type ReclaimKind} from './host/reclaim.js';
+export type {DiscardResult, GuestRam} from './host/ram.js';
+
+// The board.
+export * from './board/memory-map.js';
+export {Bus, type AccessWidth, type BusRegion, type MmioDevice} from './board/bus.js';
+export {Clock, type ClockEvent} from './board/clock.js';
+export {buildDeviceTree, type DeviceTreeOptions} from './board/device-tree.js';
+
+// The hart.
+export {GuestTrap, type Hart, type ResetType} from './cpu-lite/hart.js';
+export {RvHart, type HartExit, type RunLimits, type RvHartParts} from './cpu-lite/rv-hart.js';
+export {SupervisorHart, type BootArguments} from './cpu-lite/supervisor-hart.js';
+export {assemble} from './cpu-lite/assembler/assemble.js';
+export {disassemble} from './cpu-lite/disassembler.js';
+
+// Virtio: the specification's tables, rings, transport and balloon.
+export * from './virtio/spec.js';
+export * from './virtio/ring-layout.js';
+export * from './virtio/balloon/spec.js';
+export {SplitVirtqueue, type SplitVirtqueueOptions} from './virtio/split-virtqueue.js';
+export type {ConfigWidth, DeviceLink, VirtioDevice} from './virtio/device.js';
+export {FeatureSet} from './virtio/features.js';
+export {VirtioMmioTransport, type VirtioMmioTransportOptions} from './virtio/mmio-transport.js';
+export {VirtioBalloon, type BalloonOptions} from './virtio/balloon/balloon.js';
+
+// The guest kernel.
+export {GuestKernel} from './guest-kernel/kernel.js';
+export type {GuestKernelOptions, GuestKernelParts, GuestKernelStats} from './guest-kernel/kernel-options.js';
+export {Memory, type MemoryOptions} from './guest-kernel/mm/memory.js';
+export {checkZones} from './guest-kernel/mm/check.js';
+export type {PageReporting, ReportingDevice} from './guest-kernel/reporting/reporting.js';
+export type {Workload, WorkloadContext, WorkloadProgress} from './guest-kernel/workload/workload.js';
+
+// Captures.
+export {Capture, type CaptureOptions} from './inspect/capture.js';
+export {PcapngReader} from './inspect/pcapng-reader.js';
+export type {ByteSink} from './inspect/pcapng-writer.js';

@@ -71,12 +71,12 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 	}
 }
 
-function present(result: RunResult, {json, quiet, capture, program}: RunPlan): number {
+function present(result: RunResult, {json, capture}: RunPlan): number {
 	// A capture on standard output leaves no room for words there.
 	const out = capture?.path === '-' ? process.stderr : process.stdout;
 	if (json) {
 		out.write(`${JSON.stringify(result, null, 2)}\n`);
-	} else if (!quiet || program.kernel === undefined) {
+	} else {
 		out.write(summarize(result));
 	}
 	const {ended, integrity} = result.deterministic;
