@@ -17,6 +17,8 @@ export interface GuestKernelOptions {
 	/** A design as a person writes it (`bitmap-v12,recheck=on`, `off`), its parts, or its maker; default mainline. */
 	readonly reporting?: string | DesignSpec | ReportingDesign;
 	readonly reportingOptions?: ReportingOptions;
+	/** Checks how the zone locks are taken (kernel.lockdep.reports); costs a look per acquisition. Default false. */
+	readonly lockdep?: boolean;
 	readonly queueNumbering?: QueueNumbering;
 	/** Feature bits that the drivers leave alone even if the device offers them. */
 	readonly withheldFeatures?: readonly number[];

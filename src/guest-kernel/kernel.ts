@@ -15,6 +15,7 @@ import {FdtError, loadFdt, type DeviceTree} from './fdt.js';
 import {Interrupts} from './irq.js';
 import type {GuestKernelOptions, GuestKernelParts, GuestKernelStats} from './kernel-options.js';
 import {Kmalloc} from './kmalloc.js';
+import {Lockdep} from './lockdep.js';
 import {summarizeZone} from './mm/free-summary.js';
 import {GFP_KERNEL} from './mm/gfp.js';
 import {RISCV_ZONES} from './mm/memblock.js';
@@ -51,6 +52,8 @@ export class GuestKernel {
 	/** The reporting design at work; undefined with `off`. */
 	reporting: PageReporting | undefined;
 	poisoning: PagePoisoning | undefined;
+	/** What lock checking has found, if it is on. */
+	lockdep: Lockdep | undefined;
 	readonly #hart: Hart;
 	readonly #dtbAddress: number;
 	readonly #options: GuestKernelOptions;
@@ -138,6 +141,7 @@ export class GuestKernel {
 		log(`Kernel command line: ${tree.find('/chosen')?.string('bootargs') ?? ''}`);
 		const memory = this.#setupMemory(tree);
 		this.#setupInterrupts(tree);
+		this.#setupLockdep(memory);
 		this.scheduler.spawn('kswapd0', memory.reclaim.kswapd());
 		new VmstatWorker(memory, this.workQueue);
 		this.#setupReporting(memory);
@@ -181,6 +185,16 @@ export class GuestKernel {
 		this.printk.log(`plic@${base.toString(16)}: mapped ${sources} interrupts for context ${context}`);
 		const {interrupts} = this;
 		this.scheduler.onExternalInterrupt(() => interrupts.dispatch());
+	}
+
+	#setupLockdep({zones}: Memory): void {
+		if (this.#options.lockdep !== true) {
+			return;
+		}
+		this.lockdep = new Lockdep({context: () => this.scheduler.context});
+		for (const zone of zones) {
+			this.lockdep.watch(zone.lock, 'zone->lock');
+		}
 	}
 
 	#setupReporting(memory: Memory): void {

@@ -1,4 +1,10 @@
 import test from 'ava';
+import {DEFAULT_MACHINE} from '../../src/config.js';
+import {GuestKernel} from '../../src/guest-kernel/kernel.js';
+import {MIGRATE_MOVABLE} from '../../src/guest-kernel/mm/page.js';
+import {Memhog} from '../../src/guest-kernel/workload/memhog.js';
+import {Machine} from '../../src/machine.js';
+import {MiB, NS_PER_MS} from '../../src/units.js';
 import {Lockdep, type LockContext} from '../../src/guest-kernel/lockdep.js';
 import {Spinlock, type LockMode} from '../../src/guest-kernel/spinlock.js';
 
@@ -113,3 +119,33 @@ test('what one thread holds across a wait is nothing to another thread, nor to a
 	hold(b, 'irq', () => hold(a, 'irq'));
 	t.deepEqual(kinds(), []);
 });
+
+for (const [design, lockups] of [
+	['bitmap-v12', ['inconsistent {IN-SOFTIRQ-W} and {SOFTIRQ-ON-W} usage: zone->lock']],
+	['bitmap-v12,irq-lock=on', []],
+	['mainline', []],
+] as const) {
+	test(`a whole kernel with ${design}, where a timer frees memory: ${lockups.length} possible lockups`, async (t) => {
+		const config = structuredClone(DEFAULT_MACHINE);
+		config.guestMemBytes = 256 * MiB;
+		config.host.reclaim = 'none';
+		const machine = await Machine.create(config);
+		const {supervisor, arguments: boot} = machine.enterSupervisor();
+		const kernel = new GuestKernel({
+			hart: supervisor,
+			dtbAddress: boot.deviceTreeAddress,
+			workload: new Memhog({sizeBytes: 96 * MiB}),
+			options: {reporting: design, lockdep: true, powerOff: false},
+		});
+		t.is(kernel.boot(), 'finished');
+		const memory = kernel.memory!;
+		const pfn = memory.allocPages(10, MIGRATE_MOVABLE); // larger than what per-cpu lists keep
+		kernel.scheduler.timers.add(NS_PER_MS, () => memory.freePages(pfn, 10));
+		t.is(kernel.run(), 'finished');
+		t.true(kernel.reporting!.stats.blocks > 0);
+		t.deepEqual(
+			kernel.lockdep!.reports.map(({text}) => text),
+			[...lockups],
+		);
+	});
+}
