@@ -487,6 +487,8 @@ test('freeze deflates and resets; restore sets the device up again and goes for 
 	t.is(bench.device.status, 0xf);
 	t.is(bench.balloon.numPages, 400);
 	t.is(bench.on(2).length, 2, 'statistics were primed again');
+	t.is(bench.run(bench.reporting[0]!.report([{pfn: 0x8_0200, order: 9}], 'DMA32')), 0);
+	t.is(bench.on(3).length, 1, 'reports go to the new queue');
 });
 
 test('a config change that arrives before DRIVER_OK is not lost', (t) => {
@@ -514,6 +516,21 @@ test('a device that answers late is waited for, and one that never answers is gi
 	t.is(dead.device.status, 0x80, 'reset before its buffers are used again');
 	t.regex(dead.log[0]!, /no answer for more than 120 seconds; giving the device up/);
 	dead.run(dead.virtio.unbind());
+});
+
+test('a device that was given up and then behaves can be bound again', (t) => {
+	const bench = balloonBench();
+	bench.boot();
+	bench.device.setConfig(NUM_PAGES, 10);
+	bench.device.onChain = () => 'hold';
+	bench.settle(121 * NS_PER_S);
+	t.true(bench.virtio.failed);
+	bench.run(bench.virtio.unbind());
+	bench.device.onChain = ({queue}) => (queue === 2 ? 'hold' : 0);
+	t.true(bench.virtio.bind(bench.driver));
+	bench.settle();
+	t.is(bench.device.status, 0xf);
+	t.is(bench.balloon.numPages, 10);
 });
 
 test('a device that asks for a reset is not waited for', (t) => {

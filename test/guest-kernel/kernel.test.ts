@@ -363,6 +363,16 @@ test('a kernel that poisons free pages finds its poison in every page it hands o
 	t.is(noPoison.kernel.reporting!.stats.calls, 0, 'no reporting where the host would not keep the poison');
 });
 
+test('a kernel that wants zeros in free pages gets them from the host, and reporting goes on', async (t) => {
+	const {machine, kernel} = await guestBench({
+		guest: {poison: 'zero'},
+		workload: new Churn({operations: 2000}),
+	});
+	t.is(kernel.run(), 'finished');
+	t.is(kernel.stats().integrity.failures, 0);
+	t.true(machine.memory.counters.discardedPages > 0);
+});
+
 test('a host that drops free pages under a poisoning kernel is found out', async (t) => {
 	const {machine, kernel, console} = await guestBench({
 		memMiB: 96,

@@ -153,6 +153,7 @@ export class VirtioDevice {
 	/** Binds a driver (virtio_dev_probe). False if it gave up: the status says FAILED then. */
 	bind(driver: VirtioDriver): boolean {
 		this.#driver = driver;
+		this.#failed = false;
 		return this.#attempt(() => {
 			const bound = driver.bind(this);
 			this.addStatus(DeviceStatus.DRIVER);
@@ -191,6 +192,7 @@ export class VirtioDevice {
 	/** Sets the device up as it was before `freeze` (virtio_device_restore). False if that failed. */
 	restore(): boolean {
 		const bound = this.#bound;
+		this.#failed = false;
 		this.transport.reset();
 		this.addStatus(DeviceStatus.ACKNOWLEDGE);
 		return (

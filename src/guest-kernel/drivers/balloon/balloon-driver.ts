@@ -5,8 +5,6 @@
  * Inaccuracies: virtballoon_validate of 6.12 is often quoted as clearing INDIRECT_DESC; a recorded probe of that kernel
  * keeps bit 28 (and writes DriverFeatures twice only because PAGE_POISON goes), and so does this driver.
  */
-import type {BlockRecord} from '../../../events.js';
-import {PAGE_SIZE} from '../../../units.js';
 import {
 	balloonQueueNumbers,
 	VIRTIO_BALLOON_CONFIG,
@@ -18,15 +16,14 @@ import {
 	type BalloonQueueName,
 } from '../../../virtio/balloon/spec.js';
 import {VIRTIO_F_ACCESS_PLATFORM, VIRTIO_ID_BALLOON} from '../../../virtio/spec.js';
-import {EIO, ENOSPC, type ReportingDevice} from '../../reporting/reporting.js';
 import type {KernelThread} from '../../task.js';
 import type {DelayedWork} from '../../workqueue.js';
 import {DriverError} from '../driver-error.js';
-import {SgList} from '../sg-list.js';
 import type {BoundDriver, VirtioDevice, VirtioDriver} from '../virtio-bus.js';
 import type {AnyVirtqueue, QueueRequest} from '../virtio-mmio.js';
 import {BalloonHinting, HINT_COMMAND_SIZE} from './balloon-hinting.js';
 import {BALLOON_MESSAGE_SIZE, BalloonPages} from './balloon-pages.js';
+import {BalloonReporting} from './balloon-reporting.js';
 import {BALLOON_STATS_SIZE, BalloonStatistics} from './balloon-stats.js';
 import type {BalloonServices} from './kernel-services.js';
 import {UsedWait} from './used-wait.js';
@@ -34,8 +31,6 @@ import {UsedWait} from './used-wait.js';
 /** Pages that the OOM notifier takes out of the balloon at a time. */
 const VIRTIO_BALLOON_OOM_NR_PAGES = 256;
 const VIRTIO_BALLOON_OOM_NOTIFY_PRIORITY = 80;
-/** Most blocks in one report, whatever the ring could hold. */
-const MAX_REPORT_BLOCKS = 1024;
 /** memset(&poison_val, PAGE_POISON, 4) */
 const PAGE_POISON_WORD = 0xaaaa_aaaa;
 /** What the driver calls its queues in messages. */
@@ -74,11 +69,8 @@ export class VirtioBalloon implements BoundDriver {
 	readonly #hintWork: DelayedWork;
 	/** What takes back the OOM notifier and the shrinker. */
 	readonly #unregister: (() => void)[] = [];
-	/** What page reporting knows us by, while it does. */
-	#reportingDevice: ReportingDevice | undefined;
-	readonly #reportSg = new SgList(MAX_REPORT_BLOCKS);
+	readonly #reporting: BalloonReporting;
 	#stopUpdate = false;
-	#warnedReport = false;
 
 	constructor(device: VirtioDevice, services: BalloonServices) {
 		this.#device = device;
@@ -86,6 +78,7 @@ export class VirtioBalloon implements BoundDriver {
 		this.#wait = new UsedWait(device, services.timers);
 		this.#pages = new BalloonPages(device, services, this.#wait, this.#buffer(BALLOON_MESSAGE_SIZE));
 		this.#statistics = new BalloonStatistics(services, this.#buffer(BALLOON_STATS_SIZE));
+		this.#reporting = new BalloonReporting(device, services, this.#wait);
 		this.#hinting = new BalloonHinting(device, services, this.#buffer(HINT_COMMAND_SIZE));
 		this.#sizeWork = services.workQueue.delayedWork('virtio_balloon_size', () => this.#updateSize());
 		this.#statsWork = services.workQueue.delayedWork('virtio_balloon_stats', () => this.#updateStats());
@@ -134,7 +127,7 @@ export class VirtioBalloon implements BoundDriver {
 			}
 			this.#writePoison();
 			if (device.hasFeature(VIRTIO_BALLOON_F_PAGE_REPORTING)) {
-				this.#registerReporting();
+				this.#reporting.register();
 			}
 		} catch (error) {
 			this.#unregisterPressure();
@@ -166,10 +159,7 @@ export class VirtioBalloon implements BoundDriver {
 
 	/** virtballoon_remove */
 	*remove(): KernelThread {
-		if (this.#reportingDevice !== undefined) {
-			yield* this.#services.pageReporting!.unregister(this.#reportingDevice);
-			this.#reportingDevice = undefined;
-		}
+		yield* this.#reporting.unregister();
 		this.#unregisterPressure();
 		this.#stopUpdate = true;
 		yield* this.#sizeWork.cancelSync();
@@ -218,6 +208,10 @@ export class VirtioBalloon implements BoundDriver {
 		if (hintQueue !== undefined) {
 			this.#hinting.attach(hintQueue);
 		}
+		const reportingQueue = this.#queues.get('reporting_vq');
+		if (reportingQueue !== undefined) {
+			this.#reporting.attach(reportingQueue);
+		}
 		const statsQueue = this.#queues.get('statsq');
 		if (statsQueue !== undefined && !this.#statistics.prime(statsQueue)) {
 			this.#device.warn('init_vqs: add stat_vq failed');
@@ -239,22 +233,6 @@ export class VirtioBalloon implements BoundDriver {
 				};
 			case 'free_page_vq':
 				return undefined;
-		}
-	}
-
-	#registerReporting(): void {
-		const device: ReportingDevice = {
-			capacity: Math.min(this.#queues.get('reporting_vq')!.num, MAX_REPORT_BLOCKS),
-			report: (blocks) => this.#report(blocks),
-		};
-		switch (this.#services.pageReporting?.register(device)) {
-			case 0:
-				this.#reportingDevice = device;
-				break;
-			case -ENOSPC:
-				throw new DriverError('ENOSPC', `reporting_vq has ${device.capacity} entries only`);
-			default:
-				throw new DriverError('EBUSY', 'free page reporting has a device already');
 		}
 	}
 
@@ -287,24 +265,6 @@ export class VirtioBalloon implements BoundDriver {
 
 	*#updateStats(): KernelThread {
 		this.#statistics.handleRequest(this.#queues.get('statsq')!);
-	}
-
-	/** virtballoon_free_page_report: 0, or -EIO and nothing was reported. */
-	*#report(blocks: readonly BlockRecord[]): KernelThread<number> {
-		const queue = this.#queues.get('reporting_vq')!;
-		const sg = this.#reportSg.clear();
-		for (const {pfn, order} of blocks) {
-			sg.add(pfn * PAGE_SIZE, 2 ** order * PAGE_SIZE);
-		}
-		if (queue.addInbuf(sg, this) !== 'ok') {
-			if (!this.#warnedReport) {
-				this.#warnedReport = true;
-				this.#device.warn('a report does not fit into an empty ring');
-			}
-			return -EIO;
-		}
-		queue.kick();
-		return (yield* this.#wait.used(queue)) ? 0 : -EIO;
 	}
 
 	#buffer(sizeBytes: number): number {
