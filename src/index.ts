@@ -49,8 +49,26 @@ export {GuestKernel} from './guest-kernel/kernel.js';
 export type {GuestKernelOptions, GuestKernelParts, GuestKernelStats} from './guest-kernel/kernel-options.js';
 export {Memory, type MemoryOptions} from './guest-kernel/mm/memory.js';
 export {checkZones} from './guest-kernel/mm/check.js';
-export type {PageReporting, ReportingDevice} from './guest-kernel/reporting/reporting.js';
+export type {PageReporting, ReportingAudit, ReportingDevice} from './guest-kernel/reporting/reporting.js';
+export {
+	DESIGN_NAMES,
+	readDesign,
+	reportingDesign,
+	type DesignSpec,
+	type ReportingDesign,
+	type ReportingOptions,
+} from './guest-kernel/reporting/registry.js';
+export {Lockdep, type LockReport} from './guest-kernel/lockdep.js';
 export type {Workload, WorkloadContext, WorkloadProgress} from './guest-kernel/workload/workload.js';
+
+// Scenarios: designs of free page reporting against each other.
+export {
+	reportingBench,
+	type BenchOptions,
+	type ReportCall,
+	type ReportingBench,
+} from './scenario/reporting-bench.js';
+export {twoZones, type TwoZonesOptions, type TwoZonesResult} from './scenario/two-zones.js';
 
 // Captures.
 export {Capture, type CaptureOptions} from './inspect/capture.js';

@@ -29,18 +29,11 @@ import {
 	type ReportingDevice,
 } from './reporting.js';
 import {ReportingStats} from './stats.js';
-import {ZoneBitmap} from './zone-bitmap.js';
+import type {ZoneBitmap} from './zone-bitmap.js';
+import {ZoneBitmaps, type Hotplug} from './zone-bitmaps.js';
 
 /** residual=on: from a free to the scan that takes whatever there is. */
 const RESIDUAL_DELAY_NS = 2 * NS_PER_S;
-
-/** Memory that comes and goes; by default it does neither. */
-export interface Hotplug {
-	/** Is the section of this pfn online? */
-	isOnline(pfn: number): boolean;
-	/** First pfn behind the zone as it is now. */
-	zoneEndPfn(zone: Zone): number;
-}
 
 export interface BitmapOptions {
 	/** PAGE_REPORTING_MIN_ORDER, default pageblock_order (MAX_ORDER - 2 of the patch). */
@@ -65,9 +58,9 @@ export class BitmapReporting implements PageReporting {
 	readonly #mutex = new Mutex('page_reporting_mutex');
 	/** One scan at a time, where there are two kinds of job. */
 	readonly #scanning = new Mutex('page reporting scan');
+	readonly #bitmaps: ZoneBitmaps;
 	/** page_reporting_conf: whose hook this is. A job goes on with its device after this is cleared. */
 	#device: ReportingDevice | undefined;
-	#bitmaps = new Map<Zone, ZoneBitmap>();
 	#running = 0;
 	#state = 'IDLE';
 
@@ -84,6 +77,7 @@ export class BitmapReporting implements PageReporting {
 		this.rcu = new Rcu({preemptible: switches.preemptRcu});
 		this.#deps = deps;
 		this.#options = options;
+		this.#bitmaps = new ZoneBitmaps(this.order, switches, options.hotplug);
 		this.#work = deps.workqueue.delayedWork('reporting_work', () => this.#process());
 		this.#residualWork = deps.workqueue.delayedWork('reporting_residual', () => this.#processResidual());
 		this.#request = makeRequest(scheme, {
@@ -108,14 +102,14 @@ export class BitmapReporting implements PageReporting {
 	/** Accesses to its atomics since boot. */
 	get atomicAccesses(): number {
 		let accesses = this.#request.refcnt.accesses;
-		for (const bitmap of this.#bitmaps.values()) {
+		for (const bitmap of this.#bitmaps.all) {
 			accesses += bitmap.freePages.accesses;
 		}
 		return accesses;
 	}
 
 	bitmapOf(zone: Zone): ZoneBitmap | undefined {
-		return this.#bitmaps.get(zone);
+		return this.#bitmaps.of(zone);
 	}
 
 	/** page_reporting_enable. -EDEADLK where the kernel would wait for ever: the mutex was never given back. */
@@ -126,11 +120,7 @@ export class BitmapReporting implements PageReporting {
 		if (this.#device !== undefined) {
 			return -EBUSY;
 		}
-		for (const zone of this.#deps.memory.zones) {
-			const block = 2 ** this.order;
-			const base = this.switches.alignBase ? Math.floor(zone.startPfn / block) * block : zone.startPfn;
-			this.#bitmaps.set(zone, new ZoneBitmap(zone, this.order, base, this.#endOf(zone)));
-		}
+		this.#bitmaps.create(this.#deps.memory.zones);
 		this.#request.refcnt.set(0);
 		this.#device = device;
 		if (this.switches.initialFlush) {
@@ -152,7 +142,7 @@ export class BitmapReporting implements PageReporting {
 		yield* this.rcu.synchronize();
 		yield* this.#work.cancelSync();
 		yield* this.#residualWork.cancelSync();
-		this.#bitmaps = new Map();
+		this.#bitmaps.clear();
 		this.#mutex.unlock();
 	}
 
@@ -167,7 +157,7 @@ export class BitmapReporting implements PageReporting {
 
 	audit(): ReportingAudit {
 		return auditBitmaps({
-			bitmaps: [...this.#bitmaps.values()],
+			bitmaps: this.#bitmaps.all,
 			request: this.#request,
 			threshold: this.switches.threshold,
 			busy: this.#busy,
@@ -193,34 +183,10 @@ export class BitmapReporting implements PageReporting {
 	}
 
 	*#noteBlock(zone: Zone, pfn: number, order: number): KernelThread {
-		const bitmap = this.#bitmaps.get(zone)!;
-		const bits = this.switches.allBits ? 2 ** (order - this.order) : 1;
-		for (let nr = 0; nr < bits; nr++) {
-			const newlySet = yield* this.#setBit(bitmap, pfn + nr * 2 ** this.order);
-			yield* this.#request.note(bitmap, newlySet);
-		}
+		yield* this.#bitmaps.noteBlock(zone, pfn, order, this.#request);
 		if (this.switches.residual) {
 			this.#residualWork.queue(RESIDUAL_DELAY_NS);
 		}
-	}
-
-	/** bitmap_set_bit: true if the bit was not set. Memory that came after the bitmap has no bit. */
-	*#setBit(bitmap: ZoneBitmap, pfn: number): KernelThread<boolean> {
-		const bit = bitmap.bitOf(pfn);
-		if (bit >= bitmap.nbits && this.switches.growBitmap) {
-			bitmap.grow(this.#endOf(bitmap.zone));
-		}
-		if (bit >= bitmap.nbits) {
-			return false;
-		}
-		yield point(`set bit ${bitmap.zone.name}`);
-		if (bitmap.testAndSet(bit)) {
-			return false;
-		}
-		yield bitmap.freePages.before('inc');
-		bitmap.freePages.inc();
-		bitmap.stalled = false;
-		return true;
 	}
 
 	/** initial-flush=on: as if everything that is free now had just been freed. */
@@ -236,10 +202,6 @@ export class BitmapReporting implements PageReporting {
 		}
 	}
 
-	#endOf(zone: Zone): number {
-		return this.#options.hotplug?.zoneEndPfn(zone) ?? zone.endPfn;
-	}
-
 	get #busy(): boolean {
 		return this.#running > 0 || this.#work.pending;
 	}
@@ -247,14 +209,14 @@ export class BitmapReporting implements PageReporting {
 	/** page_reporting_wq */
 	*#process(): KernelThread {
 		yield* this.#runJob(function* (this: BitmapReporting, context: ScanContext) {
-			yield* this.#request.run(context, [...this.#bitmaps.values()]);
+			yield* this.#request.run(context, this.#bitmaps.all);
 		});
 	}
 
 	*#processResidual(): KernelThread {
 		yield* this.#runJob(function* (this: BitmapReporting, context: ScanContext) {
 			let cleared = 0;
-			for (const bitmap of this.#bitmaps.values()) {
+			for (const bitmap of this.#bitmaps.all) {
 				cleared += bitmap.freePages.value > 0 ? yield* scanZone(context, bitmap) : 0;
 			}
 			yield* this.#request.noteCleared(cleared);
@@ -264,6 +226,7 @@ export class BitmapReporting implements PageReporting {
 	*#runJob(job: (this: BitmapReporting, context: ScanContext) => KernelThread): KernelThread {
 		const device = this.#device;
 		if (device === undefined) {
+			this.#noteState();
 			return;
 		}
 		yield* this.#scanning.lock();

@@ -3,10 +3,11 @@
  * `bitmap-v12,recheck=on,irq-lock=on`, `bitmap-v12-per-zone,flag=after`, `off`. docs/reporting.md describes them.
  */
 import {UsageError} from '../../errors.js';
-import {BitmapReporting, type Hotplug} from './bitmap.js';
+import {BitmapReporting} from './bitmap.js';
 import {readBitmapSwitches, type RequestScheme} from './bitmap-switches.js';
 import {MainlineReporting, type MainlineOptions} from './mainline.js';
 import type {PageReporting, PageReportingDeps} from './reporting.js';
+import type {Hotplug} from './zone-bitmaps.js';
 
 /** What a kernel can say about any design; each takes what concerns it. */
 export interface ReportingOptions extends MainlineOptions {
