@@ -2,12 +2,13 @@
  * Debian's kernel to the first line of our init, on vmsim and on QEMU, side by side: the same firmware, Image and
  * initramfs, a fresh process each, alternating, best of several runs; process start included.
  *
- *   npm run linux:fetch && npm run linux:initramfs && node dist/bench/linux-boot.js [runs] [MiB]
+ *   npm run linux:fetch && node dist/bench/linux-boot.js [runs] [MiB]
  */
 import {spawn} from 'node:child_process';
-import {fileURLToPath} from 'node:url';
+import {writeInitramfs} from '../scripts/linux/initramfs.js';
 import {QEMU, qemuArguments} from '../scripts/linux/qemu-command.js';
 import {cachedLinux} from '../scripts/linux/paths.js';
+import {vmsimArguments} from '../scripts/linux/vmsim-command.js';
 
 /** How many times as long as QEMU it may take. */
 const LIMIT = 10;
@@ -34,21 +35,21 @@ function secondsToInit(program: string, args: readonly string[]): Promise<number
 
 const runs = Number(process.argv[2] ?? 3);
 const mem = process.argv[3] ?? '512';
-const script = (name: string): string =>
-	fileURLToPath(new URL(`../scripts/linux/${name}.js`, import.meta.url));
-const guest = ['--mem', mem, '--touch', '0', '--wait', '0'];
-if (cachedLinux() === undefined) {
+const guest = {touchMib: 0, waitSeconds: 0};
+const linux = cachedLinux();
+if (linux === undefined) {
 	console.error('no kernel package: npm run linux:fetch');
 	process.exitCode = 1;
 } else {
+	writeInitramfs(linux);
 	let ours = Infinity;
 	let qemu = Infinity;
 	for (let run = 0; run < runs; run++) {
-		ours = Math.min(ours, await secondsToInit(process.execPath, [script('run'), ...guest]));
-		qemu = Math.min(
-			qemu,
-			await secondsToInit(QEMU, qemuArguments(Number(mem), {touchMib: 0, waitSeconds: 0})),
+		ours = Math.min(
+			ours,
+			await secondsToInit(process.execPath, vmsimArguments(guest, ['--guest-mem', `${mem}M`])),
 		);
+		qemu = Math.min(qemu, await secondsToInit(QEMU, qemuArguments(Number(mem), guest)));
 	}
 	console.log(`to init, ${mem} MiB, best of ${runs}: vmsim ${ours.toFixed(2)} s, QEMU ${qemu.toFixed(2)} s`);
 	console.log(`ratio ${(ours / qemu).toFixed(2)} (limit ${LIMIT})`);

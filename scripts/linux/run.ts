@@ -1,37 +1,30 @@
-/** Boots the Linux guest on vmsim and shows its console: `[--mem MiB] [--touch MiB] [--wait SECONDS]`. */
-import {readFileSync} from 'node:fs';
-import {parseArgs} from 'node:util';
-import {MiB, formatSeconds, formatSize} from '../../src/units.js';
-import {kernelCommandLine} from './command-line.js';
-import {buildInitramfs} from './initramfs.js';
-import {createLinuxMachine} from './machine.js';
-import {INIT_PATH, cachedLinux} from './paths.js';
+/**
+ * Boots the Linux guest on vmsim: `[--touch MiB] [--wait SECONDS]`, and everything else goes to `vmsim run`
+ * (`--guest-mem 1G --balloon-size 64M --capture linux.pcapng`). Ends as vmsim does.
+ */
+import {spawnSync} from 'node:child_process';
+import {writeInitramfs} from './initramfs.js';
+import {cachedLinux} from './paths.js';
+import {vmsimArguments} from './vmsim-command.js';
 
-const {values} = parseArgs({
-	options: {
-		mem: {type: 'string', default: '512'},
-		touch: {type: 'string', default: '64'},
-		wait: {type: 'string', default: '5'},
-	},
-});
+/** Takes `flag N` out of the arguments. */
+function takeNumber(args: string[], flag: string, otherwise: number): number {
+	const at = args.indexOf(flag);
+	return at < 0 ? otherwise : Number(args.splice(at, 2)[1]);
+}
+
 const linux = cachedLinux();
 if (linux === undefined) {
 	console.error('linux:run: no kernel package yet: npm run linux:fetch');
-	process.exit(1);
+	process.exitCode = 1;
+} else {
+	writeInitramfs(linux);
+	const args = process.argv.slice(2);
+	const touchMib = takeNumber(args, '--touch', 64);
+	const waitSeconds = takeNumber(args, '--wait', 5);
+	const flags = args.some((arg) => /^(-m|--guest-mem)/.test(arg)) ? args : ['--guest-mem', '512M', ...args];
+	const {status} = spawnSync(process.execPath, vmsimArguments({touchMib, waitSeconds}, flags), {
+		stdio: 'inherit',
+	});
+	process.exitCode = status ?? 1;
 }
-const started = performance.now();
-const machine = await createLinuxMachine({
-	memoryBytes: Number(values.mem) * MiB,
-	image: linux.image,
-	initrd: buildInitramfs(readFileSync(INIT_PATH), linux.modules),
-	commandLine: kernelCommandLine({touchMib: Number(values.touch), waitSeconds: Number(values.wait)}),
-	rngSeed: new Uint8Array(32).fill(1),
-	transmit: (byte) => process.stdout.write(Uint8Array.of(byte)),
-});
-const {hart, memory, clock} = machine;
-hart.run();
-console.log(
-	`${machine.finish?.kind ?? hart.describe()}: ${(hart.instret / 1e6).toFixed(1)} M instructions, ` +
-		`${formatSeconds(clock.nowNs)} of virtual and ${((performance.now() - started) / 1000).toFixed(1)} s of wall time, ` +
-		`${formatSize(memory.counters.backedPages * 4096)} of ${formatSize(memory.sizeBytes)} backed by the host`,
-);

@@ -1,7 +1,9 @@
+import {spawnSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import test, {type ExecutionContext} from 'ava';
 import {cachedLinux} from '../../scripts/linux/paths.js';
+import {vmsimArguments} from '../../scripts/linux/vmsim-command.js';
 import type {DeviceEvent} from '../../src/events.js';
 import {MiB, NS_PER_S, PAGE_SIZE} from '../../src/units.js';
 import {VIRTIO_BALLOON_S} from '../../src/virtio/balloon/spec.js';
@@ -260,3 +262,22 @@ linuxTest('the same boot gives the same events at the same nanoseconds', async (
 		recorded.events.slice(0, one.events.length).map(({timeNs}) => timeNs),
 	);
 });
+
+linuxTest(
+	'vmsim run boots it with its balloon filled from the start, reports it as JSON, and exits 0',
+	(t) => {
+		const flags = ['--guest-mem', '256M', '--balloon', 'size=32M', '--json'];
+		const {status, stdout, stderr} = spawnSync(
+			process.execPath,
+			vmsimArguments({touchMib: 16, waitSeconds: 3}, flags),
+			{input: '', encoding: 'utf8'},
+		);
+		t.is(status, 0);
+		t.regex(stderr, /vmsim-init: done[^]*reboot: Power down/);
+		const {ended, reporting, balloon} = JSON.parse(stdout).deterministic;
+		t.is(ended, 'guest-off');
+		t.is(balloon.actual_pages, (32 * MiB) / PAGE_SIZE);
+		t.deepEqual(Object.keys(reporting.block_orders), ['9', '10']);
+		t.true(reporting.reported_bytes > 100 * MiB);
+	},
+);

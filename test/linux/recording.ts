@@ -3,15 +3,15 @@
  * everything that the device did, with its time.
  */
 import {createHash} from 'node:crypto';
-import {readFileSync} from 'node:fs';
-import {buildInitramfs} from '../../scripts/linux/initramfs.js';
+import {writeInitramfs} from '../../scripts/linux/initramfs.js';
 import {kernelCommandLine} from '../../scripts/linux/command-line.js';
-import {createLinuxMachine} from '../../scripts/linux/machine.js';
-import {INIT_PATH, type LinuxFiles} from '../../scripts/linux/paths.js';
+import {IMAGE_PATH, INITRAMFS_PATH, type LinuxFiles} from '../../scripts/linux/paths.js';
 import {VIRTIO_SLOTS, virtioBase} from '../../src/board/memory-map.js';
 import type {Finish} from '../../src/board/finisher.js';
 import type {DeviceEvent, VmEvent} from '../../src/events.js';
+import {DEFAULT_MACHINE} from '../../src/config.js';
 import type {Machine} from '../../src/machine.js';
+import {ProgramGuest} from '../../src/program-guest.js';
 import {MiB, NS_PER_S, PAGE_SIZE} from '../../src/units.js';
 import {DeviceStatus} from '../../src/virtio/spec.js';
 
@@ -20,6 +20,13 @@ export const TARGET_BYTES = 64 * MiB;
 export const TOUCH_BYTES = 64 * MiB;
 /** What init waits before it touches memory, and again afterwards: freed pages leave the per-cpu lists slowly. */
 const WAIT_S = 30;
+
+/** The host's huge pages are off, so that frames are counted page by page. */
+const MACHINE = {
+	...DEFAULT_MACHINE,
+	guestMemBytes: MEMORY_BYTES,
+	host: {...DEFAULT_MACHINE.host, hugePages: 'never' as const},
+};
 
 /** What the host does, and when: seconds after the driver is ready. */
 const INFLATE_AT_S = 3;
@@ -48,14 +55,16 @@ function access(write: boolean, offset: number, value: number): string {
 /** Boots, plays the host's part, runs until the guest powers off or `untilNs`. */
 export async function record(linux: LinuxFiles, untilNs = Infinity): Promise<Recording> {
 	let console = '';
-	const machine = await createLinuxMachine({
-		memoryBytes: MEMORY_BYTES,
-		image: linux.image,
-		initrd: buildInitramfs(readFileSync(INIT_PATH), linux.modules),
-		commandLine: kernelCommandLine({touchMib: TOUCH_BYTES / MiB, waitSeconds: WAIT_S}),
-		rngSeed: new Uint8Array(32).fill(7),
-		transmit: (byte) => (console += String.fromCharCode(byte)),
-	});
+	writeInitramfs(linux);
+	const {machine} = await ProgramGuest.create(
+		MACHINE,
+		{
+			kernel: IMAGE_PATH,
+			initrd: INITRAMFS_PATH,
+			append: kernelCommandLine({touchMib: TOUCH_BYTES / MiB, waitSeconds: WAIT_S}),
+		},
+		{transmit: (byte) => (console += String.fromCharCode(byte))},
+	);
 	const {clock, balloon, memory} = machine;
 	const events: {event: DeviceEvent; timeNs: number}[] = [];
 	const accesses: string[] = [];
