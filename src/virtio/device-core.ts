@@ -1,6 +1,6 @@
 /**
  * A virtio device without its register decoding, VIRTIO 1.4 2 and 3: the status machine, feature negotiation, which
- * queues may be touched when, and the two causes of an interrupt.
+ * queues may be touched when, and what interrupts.
  *
  * Stricter than QEMU 7.2, as the clauses say: FEATURES_OK stays clear for a bit that was not offered or without
  * VERSION_1 (2.2.2); nothing is consumed before DRIVER_OK (2.1.2); a status bit, once set, goes only by a reset;
@@ -11,6 +11,7 @@ import type {Trace} from '../events.js';
 import type {GuestRam} from '../host/ram.js';
 import type {DeviceLink, VirtioDevice} from './device.js';
 import {FeatureSet} from './features.js';
+import {InterruptLine} from './interrupt-line.js';
 import {
 	DeviceStatus,
 	VIRTIO_F_EVENT_IDX,
@@ -55,24 +56,21 @@ export class DeviceCore implements DeviceLink {
 	/** What the driver wrote; frozen by FEATURES_OK. */
 	readonly driverFeatures = new FeatureSet();
 	readonly queues: readonly SplitVirtqueue[];
+	readonly interrupt: InterruptLine;
 	status = 0;
-	/** VIRTIO_MMIO_INT_*: set by an event, cleared by the driver's acknowledgement. */
-	interruptStatus = 0;
 	configGeneration = 0;
 
-	readonly #setInterrupt: (level: boolean) => void;
 	readonly #defer: Defer;
 	/** Per queue: its look is due, and the function that looks. */
 	readonly #lookDue: boolean[];
 	readonly #look: readonly (() => void)[];
-	#line = false;
 
 	constructor({slot, device, ram, setInterrupt, defer, trace}: DeviceCoreOptions) {
 		this.slot = slot;
 		this.device = device;
 		this.ram = ram;
 		this.trace = trace;
-		this.#setInterrupt = setInterrupt;
+		this.interrupt = new InterruptLine(slot, trace, setInterrupt);
 		this.#defer = defer;
 		this.queues = Array.from(
 			{length: device.queueLimit},
@@ -157,7 +155,7 @@ export class DeviceCore implements DeviceLink {
 			this.trace.emit({type: 'used-notification', device: this.slot, queue: queue.index, sent, ring});
 		}
 		if (sent) {
-			this.#raise(VIRTIO_MMIO_INT_VRING);
+			this.interrupt.raise(VIRTIO_MMIO_INT_VRING);
 		}
 	}
 
@@ -167,14 +165,8 @@ export class DeviceCore implements DeviceLink {
 			this.trace.emit({type: 'config-change', device: this.slot, generation: this.configGeneration});
 		}
 		if (this.status & DeviceStatus.DRIVER_OK) {
-			this.#raise(VIRTIO_MMIO_INT_CONFIG);
+			this.interrupt.raise(VIRTIO_MMIO_INT_CONFIG);
 		}
-	}
-
-	/** InterruptACK: bits that are not set, or not defined, change nothing. */
-	acknowledge(bits: number): void {
-		this.interruptStatus &= ~bits;
-		this.#updateLine();
 	}
 
 	/** Takes a queue away from the device: QueueReady 0, queue reset, device reset. */
@@ -238,8 +230,7 @@ export class DeviceCore implements DeviceLink {
 	#reset(): void {
 		this.queues.forEach((queue) => this.stopQueue(queue));
 		this.driverFeatures.clear();
-		this.interruptStatus = 0;
-		this.#updateLine();
+		this.interrupt.reset();
 		this.#setStatus(0);
 		this.device.reset();
 		if (this.trace.active) {
@@ -253,22 +244,5 @@ export class DeviceCore implements DeviceLink {
 		if (from !== to && this.trace.active) {
 			this.trace.emit({type: 'status', device: this.slot, from, to});
 		}
-	}
-
-	#raise(bit: number): void {
-		this.interruptStatus |= bit;
-		this.#updateLine();
-	}
-
-	#updateLine(): void {
-		const level = this.interruptStatus !== 0;
-		if (level === this.#line) {
-			return;
-		}
-		this.#line = level;
-		if (this.trace.active) {
-			this.trace.emit({type: 'irq-line', device: this.slot, level});
-		}
-		this.#setInterrupt(level);
 	}
 }

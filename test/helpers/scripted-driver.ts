@@ -101,18 +101,22 @@ export class ScriptedDriver {
 		return address;
 	}
 
-	/** DeviceFeatures behind all four selectors. */
+	/** DeviceFeatures, 64 bits: above them no bit is assigned, and QEMU repeats the second word. */
 	deviceFeatures(): bigint {
-		return [3, 2, 1, 0].reduce((sum, select) => {
+		return [1, 0].reduce((sum, select) => {
 			this.write('DeviceFeaturesSel', select);
 			return (sum << 32n) | BigInt(this.read('DeviceFeatures'));
 		}, 0n);
 	}
 
+	/** Writes the first two words, and those above them only if there is something in them. */
 	writeDriverFeatures(features: bigint): void {
 		for (const select of [0, 1, 2, 3]) {
-			this.write('DriverFeaturesSel', select);
-			this.write('DriverFeatures', Number((features >> BigInt(32 * select)) & 0xffff_ffffn));
+			const word = Number((features >> BigInt(32 * select)) & 0xffff_ffffn);
+			if (select < 2 || word !== 0) {
+				this.write('DriverFeaturesSel', select);
+				this.write('DriverFeatures', word);
+			}
 		}
 	}
 

@@ -251,7 +251,7 @@ for (const [kind, make] of Object.entries(ORDERED_MEMORIES)) {
 
 // reporting_vq
 
-both('golden: a report of 2 MiB in one buffer is discarded, used (0,0)', (t, makeRam) => {
+both('SPLIT-32 BAL-74 golden: a report of 2 MiB in one buffer is discarded, used (0,0)', (t, makeRam) => {
 	const bench = new BalloonBench({ram: makeRam(8 * MiB)}).start();
 	bench.fillPages(0, 514);
 	const head = bench.queue('reporting_vq').send(writable(bench.page(1), 2 * MiB));
@@ -666,6 +666,20 @@ test('BAL-48 BAL-53 5.5.6.5.2 stop and done are in the command id and are notifi
 	t.is(bench.driver.acknowledgeInterrupt(), 2);
 });
 
+test('BAL-52 5.5.6.5.2 hinted pages keep their contents, during the round and after DONE', (t) => {
+	const bench = hintingBench();
+	bench.fillPages(0, 2);
+	const id = bench.balloon.startHinting()!;
+	bench
+		.queue('free_page_vq')
+		.send(readable(bench.driver.allocWords([id]), 4), writable(bench.page(0), 2 * PAGE_SIZE));
+	t.is(bench.balloon.hinting.bytes, 2 * PAGE_SIZE);
+	bench.balloon.doneHinting();
+	bench.driver.write('Status', 0);
+	t.deepEqual(bench.pageBytes(0, 2), [FILL, FILL]);
+	t.is(bench.eventsOf('discard').length, 0);
+});
+
 test('BAL-49 5.5.6.5.2 no id comes twice', (t) => {
 	const bench = hintingBench();
 	const ids = Array.from({length: 100}, () => bench.balloon.startHinting()!);
@@ -685,7 +699,7 @@ test('hints cannot be asked for where they were not negotiated, and a reset ends
 
 // Configuration space, features, numbers.
 
-test('golden: num_pages and cmd_id ignore writes, actual takes any width', (t) => {
+test('BAL-05 5.5.4 golden: num_pages and cmd_id ignore writes, actual takes any width', (t) => {
 	const bench = hintingBench();
 	const {driver, balloon} = bench;
 	balloon.setTargetPages(100);
@@ -718,7 +732,7 @@ test('golden: a reset keeps num_pages and actual and clears poison_val', (t) => 
 	);
 });
 
-test('BAL-06 5.5.5 the target is announced: num_pages, generation and a configuration interrupt', (t) => {
+test('OP-01 BAL-06 5.5.5 the target is announced: num_pages, generation and a configuration interrupt', (t) => {
 	const bench = new BalloonBench().start();
 	bench.balloon.setTargetBytes(1 * MiB + 5);
 	t.is(bench.driver.readConfig(0), 256);
