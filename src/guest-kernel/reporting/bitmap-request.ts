@@ -11,6 +11,8 @@ import type {ZoneBitmap} from './zone-bitmap.js';
 /** What a scheme needs of its design. */
 export interface RequestDeps {
 	readonly switches: BitmapSwitches;
+	/** Threads may be preempted while they hold a zone lock. */
+	readonly stepwise: boolean;
 	/** schedule_work: one more run of the worker, now; nothing if one is queued that has not begun. */
 	schedule(): void;
 }
@@ -61,7 +63,7 @@ export class FlagRequest implements Request {
 		this.refcnt.set(0);
 		// A threshold that was crossed before this line found refcnt 1 and started nothing.
 		for (const bitmap of recheck ? bitmaps : []) {
-			if (!bitmap.stalled && (yield* atThreshold(bitmap, threshold))) {
+			if ((yield* atThreshold(bitmap, threshold)) && !bitmap.stalled) {
 				yield* this.#start();
 			}
 		}

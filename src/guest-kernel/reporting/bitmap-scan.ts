@@ -5,7 +5,8 @@
  *
  *     find bit -> online? -> lock: free? isolate -> unlock -> clear bit, count-- -> batch full? report, return
  *
- * No thread holds a zone lock here across a yield.
+ * No thread holds a zone lock here across a yield. What a step does up to its next yield concerns the object that its name
+ * ends with: a zone with its bitmap and counters, or refcnt.
  */
 import type {Bits} from '../../bits.js';
 import type {BlockRecord} from '../../events.js';

@@ -16,7 +16,7 @@ import {Rcu} from '../rcu.js';
 import {point, runThrough, type KernelThread} from '../task.js';
 import type {DelayedWork} from '../workqueue.js';
 import {auditBitmaps} from './bitmap-audit.js';
-import {FetchIncRequest, FlagRequest, type Request, type RequestDeps} from './bitmap-request.js';
+import {atThreshold, FetchIncRequest, FlagRequest, type Request, type RequestDeps} from './bitmap-request.js';
 import {scanZone, type ScanContext} from './bitmap-scan.js';
 import type {BitmapSwitches, RequestScheme} from './bitmap-switches.js';
 import {PerZoneRequest} from './per-zone-request.js';
@@ -82,6 +82,7 @@ export class BitmapReporting implements PageReporting {
 		this.#residualWork = deps.workqueue.delayedWork('reporting_residual', () => this.#processResidual());
 		this.#request = makeRequest(scheme, {
 			switches,
+			stepwise: options.stepwise ?? false,
 			schedule: () => {
 				this.#work.queue(0);
 				this.#noteState();
@@ -217,7 +218,7 @@ export class BitmapReporting implements PageReporting {
 		yield* this.#runJob(function* (this: BitmapReporting, context: ScanContext) {
 			let cleared = 0;
 			for (const bitmap of this.#bitmaps.all) {
-				cleared += bitmap.freePages.value > 0 ? yield* scanZone(context, bitmap) : 0;
+				cleared += (yield* atThreshold(bitmap, 1)) ? yield* scanZone(context, bitmap) : 0;
 			}
 			yield* this.#request.noteCleared(cleared);
 		});

@@ -85,7 +85,7 @@ export class PerZoneRequest implements Request {
 		}
 		if (flag === 'before') {
 			yield* lockZone(context, zone);
-			this.#withdraw(bitmap);
+			yield* this.#withdraw(bitmap);
 			const taken = this.#swaps ? bitmap.swap() : undefined;
 			if (taken !== undefined) {
 				bitmap.freePages.set(0);
@@ -98,15 +98,18 @@ export class PerZoneRequest implements Request {
 		yield* lockZone(context, zone);
 		// A zone that a scan can do nothing for drops its request, or the worker would go round for ever.
 		if (!recheck || bitmap.stalled || bitmap.freePages.read() < threshold) {
-			this.#withdraw(bitmap);
+			yield* this.#withdraw(bitmap);
 		}
 		zone.lock.release();
 		return true;
 	}
 
 	/** zone.lock is held. */
-	#withdraw(bitmap: ZoneBitmap): void {
+	*#withdraw(bitmap: ZoneBitmap): KernelThread {
 		bitmap.requested = false;
+		if (this.#deps.stepwise) {
+			yield this.refcnt.before('dec'); // the count is everybody's, whatever lock is held
+		}
 		this.refcnt.dec();
 	}
 
