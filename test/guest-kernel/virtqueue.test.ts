@@ -6,7 +6,7 @@ import {vringLayout, Virtqueue} from '../../src/guest-kernel/drivers/virtqueue.j
 import {PAGE_SIZE} from '../../src/units.js';
 import {benchMachine} from '../helpers/bench-machine.js';
 import {PlainMemory} from '../helpers/plain-memory.js';
-import {ScriptedDevice, type ScriptedChain} from '../helpers/scripted-device.js';
+import {ScriptedDevice, type ScriptedChain} from '../../src/kit/scripted-device.js';
 
 const INDIRECT = 1n << 28n;
 const EVENT_IDX = 1n << 29n;

@@ -10,7 +10,7 @@ import type {Defer} from '../../src/virtio/device-core.js';
 import {VirtioMmioTransport} from '../../src/virtio/mmio-transport.js';
 import {DeviceStatus, VIRTIO_F_VERSION_1} from '../../src/virtio/spec.js';
 import {FlatRam} from './flat-ram.js';
-import {featureBits, ScriptedDriver, type ScriptedQueue} from './scripted-driver.js';
+import {featureBits, ScriptedDriver, type ScriptedQueue} from '../../src/kit/scripted-driver.js';
 
 export const SLOT = 3;
 /** Every byte of a page that nobody has written since `fillPages`. */

@@ -8,7 +8,7 @@ import type {KernelThread} from '../../src/guest-kernel/task.js';
 import {SchedulerWorkQueue} from '../../src/guest-kernel/workqueue.js';
 import {NS_PER_S} from '../../src/units.js';
 import {driverBench} from './driver-bench.js';
-import type {ScriptedChain, ScriptedDeviceOptions} from './scripted-device.js';
+import type {ScriptedChain, ScriptedDeviceOptions} from '../../src/kit/scripted-device.js';
 
 export const STATS = 1n << 1n;
 export const DEFLATE_ON_OOM = 1n << 2n;

@@ -7,7 +7,7 @@ import type {MmioSlot} from '../../src/guest-kernel/drivers/virtio-mmio.js';
 import {PAGE_SIZE} from '../../src/units.js';
 import {benchMachine, type BenchMachine} from './bench-machine.js';
 import {PlainMemory} from './plain-memory.js';
-import {ScriptedDevice, type ScriptedDeviceOptions} from './scripted-device.js';
+import {ScriptedDevice, type ScriptedDeviceOptions} from '../../src/kit/scripted-device.js';
 
 /** Lines 1..8 straight into the hart. */
 class LineController implements InterruptController {

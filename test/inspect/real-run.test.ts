@@ -11,7 +11,7 @@ import {VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE} from '../.
 import {BalloonBench} from '../helpers/balloon-bench.js';
 import {eventsOf} from '../helpers/captures.js';
 import {vmsim} from '../helpers/cli.js';
-import {readable, writable, type ScriptedQueue} from '../helpers/scripted-driver.js';
+import {readable, writable, type ScriptedQueue} from '../../src/kit/scripted-driver.js';
 import {hasTshark, tsharkCounts, tshark} from '../helpers/tshark.js';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));

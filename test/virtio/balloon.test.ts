@@ -16,7 +16,7 @@ import {
 import {BalloonBench, FILL, features} from '../helpers/balloon-bench.js';
 import {FlatRam} from '../helpers/flat-ram.js';
 import {testOnBothMemories as both} from '../helpers/memories.js';
-import {readable, writable} from '../helpers/scripted-driver.js';
+import {readable, writable} from '../../src/kit/scripted-driver.js';
 
 const ALL_QUEUES: BalloonQueueName[] = ['inflateq', 'deflateq', 'statsq', 'free_page_vq', 'reporting_vq'];
 const CMD_ID = VIRTIO_BALLOON_CONFIG.free_page_hint_cmd_id.at;

@@ -17,7 +17,7 @@ import {
 import type {SplitVirtqueue} from '../../src/virtio/split-virtqueue.js';
 import {BalloonBench, features} from '../helpers/balloon-bench.js';
 import {FlatRam} from '../helpers/flat-ram.js';
-import {featureBits, readable, ScriptedDriver, writable} from '../helpers/scripted-driver.js';
+import {featureBits, readable, ScriptedDriver, writable} from '../../src/kit/scripted-driver.js';
 
 const {ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, FAILED} = DeviceStatus;
 

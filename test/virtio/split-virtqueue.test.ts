@@ -24,7 +24,7 @@ import {VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE} from '../.
 import {BalloonBench, features, type BenchOptions} from '../helpers/balloon-bench.js';
 import {FlatRam} from '../helpers/flat-ram.js';
 import {MEMORIES, testOnBothMemories as both, type MakeRam} from '../helpers/memories.js';
-import {readable, writable, type ScriptedQueue} from '../helpers/scripted-driver.js';
+import {readable, writable, type ScriptedQueue} from '../../src/kit/scripted-driver.js';
 
 const SEED = 20260408;
 const NEXT = VIRTQ_DESC_F_NEXT;

@@ -2,8 +2,8 @@
  * A driver that does what a script says and nothing else: through the registers of a virtio-mmio slot and through real
  * rings in real guest memory. Its helpers read like the specification; every one of them can be given something wrong.
  */
-import type {AccessWidth, MmioDevice} from '../../src/board/bus.js';
-import type {GuestRam} from '../../src/host/ram.js';
+import type {AccessWidth, MmioDevice} from '../board/bus.js';
+import type {GuestRam} from '../host/ram.js';
 import {
 	VIRTQ_AVAIL,
 	VIRTQ_DESC,
@@ -16,7 +16,7 @@ import {
 	usedElemOffset,
 	usedEventOffset,
 	usedRingSizeBytes,
-} from '../../src/virtio/ring-layout.js';
+} from '../virtio/ring-layout.js';
 import {
 	DeviceStatus,
 	MMIO_CONFIG_AT,
@@ -26,7 +26,7 @@ import {
 	VIRTQ_DESC_F_NEXT,
 	VIRTQ_DESC_F_WRITE,
 	type MmioRegisterName,
-} from '../../src/virtio/spec.js';
+} from '../virtio/spec.js';
 
 /** A buffer as the driver offers it. `addr` may be a bigint where a number cannot name it. */
 export interface Buffer {

@@ -2,9 +2,9 @@
  * A virtio-mmio device for driver tests that does what a test tells it, on real rings in real guest memory: prompt, slow,
  * dead or lying. Written from VIRTIO 1.4 2.7 and 4.2 with numbers of its own, so that it shares no code with src/virtio.
  */
-import type {AccessWidth, MmioDevice} from '../../src/board/bus.js';
-import type {Clock} from '../../src/board/clock.js';
-import type {GuestRam} from '../../src/host/ram.js';
+import type {AccessWidth, MmioDevice} from '../board/bus.js';
+import type {Clock} from '../board/clock.js';
+import type {GuestRam} from '../host/ram.js';
 
 /** One descriptor's worth of a chain. */
 export interface ScriptedBuffer {
