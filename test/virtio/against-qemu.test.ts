@@ -20,7 +20,7 @@ import {
 	type MmioRegisterName,
 } from '../../src/virtio/spec.js';
 import {QEMU_IS_INSTALLED, QemuBalloon} from '../helpers/qemu-balloon.js';
-import {featureBits, ScriptedDriver, type Buffer as RingBuffer} from '../helpers/scripted-driver.js';
+import {featureBits, ScriptedDriver, type Buffer as RingBuffer} from '../../src/kit/scripted-driver.js';
 
 const SEED = 20260408;
 const RAM_SIZE = 16 * MiB;
