@@ -5,6 +5,7 @@ import yargs from 'yargs';
 import {hideBin} from 'yargs/helpers';
 import {UsageError, VmsimError} from '../errors.js';
 import {command as check} from './check.js';
+import {command as explore} from './explore.js';
 import {command as exportCapture} from './export.js';
 import {command as inspect} from './inspect.js';
 import {command as report} from './report.js';
@@ -66,6 +67,7 @@ try {
 		.command(inspect)
 		.command(check)
 		.command(report)
+		.command(explore)
 		.command(exportCapture)
 		.command(wireshark)
 		.demandCommand(1, 'which command?')
