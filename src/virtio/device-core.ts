@@ -6,7 +6,6 @@
  * VERSION_1 (2.2.2); nothing is consumed before DRIVER_OK (2.1.2); a status bit, once set, goes only by a reset;
  * ConfigGeneration moves with every change, also before DRIVER_OK (2.5, where the notification still waits for it).
  */
-import {InvariantError} from '../errors.js';
 import type {Trace} from '../events.js';
 import type {GuestRam} from '../host/ram.js';
 import type {DeviceLink, VirtioDevice} from './device.js';
@@ -90,14 +89,6 @@ export class DeviceCore implements DeviceLink {
 			eventIdx: this.driverFeatures.has(VIRTIO_F_EVENT_IDX),
 			indirectDesc: this.driverFeatures.has(VIRTIO_F_INDIRECT_DESC),
 		};
-	}
-
-	queue(index: number): SplitVirtqueue {
-		const queue = this.queues[index];
-		if (!queue) {
-			throw new InvariantError(`broken invariant: the device has no queue ${index}`);
-		}
-		return queue;
 	}
 
 	/** The driver writes the status register, VIRTIO 1.4 2.1. */

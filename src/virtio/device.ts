@@ -46,7 +46,6 @@ export interface DeviceLink {
 	readonly trace: Trace;
 	/** DRIVER_OK and no reset needed: queues may be touched. */
 	readonly live: boolean;
-	queue(index: number): SplitVirtqueue;
 	/** The device pushed chains outside of processQueue: tell the driver if it wants to know. */
 	completed(queue: SplitVirtqueue): void;
 	/** Configuration fields changed by the device's own doing. */

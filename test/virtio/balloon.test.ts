@@ -75,6 +75,25 @@ both('SPLIT-05 2.7.4.1 golden: a PFN that is split over two descriptors is one P
 	t.deepEqual(bench.pageBytes(0, 2), [FILL, 0]);
 });
 
+both('R-06 PFNs that lie outside memory read 0, which is no page of this machine', (t, makeRam) => {
+	const bench = new BalloonBench({ram: makeRam()}).start();
+	bench.fillPages(0, 2);
+	const end = bench.ram.base + bench.ram.sizeBytes;
+	bench.ram.write32(end - 4, bench.pfn(1));
+	const queue = bench.queue('inflateq');
+	const heads = [
+		queue.send(readable(end - 4, 8)),
+		queue.send(readable(bench.ram.base - 8, 8)),
+		queue.send(readable(end, PAGE_SIZE)),
+	];
+	t.deepEqual(
+		queue.takeUsed().map(({id}) => id),
+		heads,
+	);
+	t.deepEqual(bench.pageBytes(0, 2), [FILL, 0]);
+	t.is(bench.balloon.counters('inflateq').discardedBytes, PAGE_SIZE);
+});
+
 both(
 	'SPLIT-11 golden: PFNs in a device-writable buffer are not read, and the chain comes back',
 	(t, makeRam) => {

@@ -171,6 +171,23 @@ test('MMIO-06 4.2.2.1 a queue is not touched after QueueReady 0, and is served f
 	t.deepEqual(again.takeUsed(), [{id: head, len: 0}]);
 });
 
+test('4.2.2 writing QueueReady what it is, or for a queue that does not exist, changes nothing', (t) => {
+	const bench = new BalloonBench().start();
+	const queue = bench.queue('deflateq');
+	queue.send(readable(bench.page(0), 4));
+	bench.driver.write('QueueSel', queue.index);
+	bench.driver.write('QueueReady', 1);
+	queue.send(readable(bench.page(0), 4));
+	t.is(queue.usedIdx, 2, 'the indices went on');
+	t.is(bench.transport.ringIndices(queue.index)?.usedIdx, 2);
+	bench.driver.write('QueueSel', 77);
+	bench.driver.write('QueueReady', 1);
+	bench.driver.write('QueueSize', 4);
+	t.is(bench.driver.read('QueueReady'), 0);
+	t.is(bench.transport.ringIndices(77), undefined);
+	t.deepEqual(bench.faults(), []);
+});
+
 test('MMIO-15 4.2.2.2 size and addresses of a ready queue are locked', (t) => {
 	const bench = new BalloonBench().start();
 	const queue = bench.queue('deflateq');
