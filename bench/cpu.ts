@@ -1,6 +1,7 @@
 /**
- * Instructions per second of the engine and of QEMU's TCG, side by side: the same image in both, alternating, best of
- * several runs, QEMU's start-up (measured with an empty kernel) taken off.
+ * Instructions per second of processor time, of the engine and of QEMU's TCG side by side: the same image in both,
+ * alternating, best of several runs, QEMU's start-up (measured with an empty kernel) taken off. Processor time and not
+ * wall time, so that a busy machine does not blur the ratio.
  *
  *   node dist/bench/cpu.js [runs]
  */
@@ -15,7 +16,7 @@ import {assemble, type Assembly} from '../src/cpu-lite/assembler/assemble.js';
 import {RvHart} from '../src/cpu-lite/rv-hart.js';
 import {HostMemory} from '../src/host/frames.js';
 import {GuestMemory} from '../src/host/guest-memory.js';
-import {MiB, NS_PER_MS} from '../src/units.js';
+import {MiB} from '../src/units.js';
 
 const KERNELS = {sieve: 500, copy: 4000, xorshift: 40_000_000, quicksort: 160};
 /** What the engine must reach of QEMU's speed. */
@@ -50,10 +51,12 @@ interface Run {
 	result: bigint;
 }
 
-function timed(action: () => void): number {
-	const start = process.hrtime.bigint();
+/** Milliseconds of processor time that the action takes in this process. */
+function cpuMs(action: () => void): number {
+	const start = process.cpuUsage();
 	action();
-	return Number(process.hrtime.bigint() - start) / NS_PER_MS;
+	const {user, system} = process.cpuUsage(start);
+	return (user + system) / 1000;
 }
 
 function onEngine(program: Program): Run {
@@ -64,17 +67,19 @@ function onEngine(program: Program): Run {
 	bus.attach('finisher', FINISHER_BASE, FINISHER_SIZE, {read: () => 0, write: () => hart.stop()});
 	memory.writeBytes(RAM_BASE, program.assembly.image);
 	hart.reset(RAM_BASE);
-	const ms = timed(() => hart.run());
+	const ms = cpuMs(() => hart.run());
 	const at = program.assembly.address('result');
 	const result = BigInt(memory.read32(at)) | (BigInt(memory.read32(at + 4)) << 32n);
 	return {instructions: hart.instret, ms, result};
 }
 
+/** Milliseconds of processor time that QEMU takes, from the shell's account of its children. */
 function onQemu(program: Program): number {
-	return timed(() => {
-		const options = ['-M', 'virt', '-m', '64', '-display', 'none', '-serial', 'none', '-monitor', 'none'];
-		execFileSync(QEMU, [...options, '-bios', program.file]);
-	});
+	const options = ['-M', 'virt', '-m', '64', '-display', 'none', '-serial', 'none', '-monitor', 'none'];
+	const command = ['-c', '"$@" && times', 'sh', QEMU, ...options, '-bios', program.file];
+	const children = execFileSync('sh', command, {encoding: 'utf8'}).split('\n')[1] ?? '';
+	const times = [...children.matchAll(/(\d+)m([\d.]+)s/g)];
+	return times.reduce((ms, [, minutes, seconds]) => ms + (Number(minutes) * 60 + Number(seconds)) * 1000, 0);
 }
 
 function best(runs: number, measure: () => number): number {
