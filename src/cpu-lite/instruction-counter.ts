@@ -114,12 +114,14 @@ export class InstructionCounter {
 		}
 	}
 
-	/** The slice is over: the engine used its budget up. Runs what is due by now. */
-	end(): void {
+	/** The slice is over: the engine used its budget up. Runs what is due by now; returns the instructions started. */
+	end(): number {
 		this.#left = 0;
 		this.#atHand = 0;
 		this.tell();
-		this.#before += this.#granted;
+		const done = this.#granted;
+		this.#before += done;
 		this.#granted = 0;
+		return done;
 	}
 }

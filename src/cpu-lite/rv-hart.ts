@@ -13,8 +13,10 @@ import {EXCEPTION_NAMES, PRIVILEGE_NAMES, type PrivilegeMode} from './privilege.
 import {dueInterrupt, takeException, takeInterrupt} from './trap.js';
 import {WasmEngine, type EngineEvents} from './wasm/engine.js';
 
-/** Instructions at one go. The compiler replaces the interpreter by a faster one only between two calls. */
-const SLICE = 1 << 20;
+/** Instructions at one go; where each of them ends tells which code is hot. */
+const SLICE_INSTRUCTIONS = 1 << 18;
+/** Slices that end in a page before its loops are translated. */
+const HOT_AFTER_SLICES = 16;
 /** An exception in the first instruction of its own handler, so many times in a row, never ends. */
 const STUCK_AFTER = 16;
 
@@ -29,6 +31,8 @@ export interface RvHartParts {
 	instructionNs?: number;
 	/** Pages of code that stay predecoded; 2048 by default, 32 KiB each. */
 	codePages?: number;
+	/** Translate loops of pages in which so many slices of so many instructions end; false: never. */
+	translation?: {hotAfterSlices: number; sliceInstructions: number} | false;
 }
 
 export interface RunLimits {
@@ -72,6 +76,7 @@ export class RvHart implements EngineEvents, CounterSource {
 	readonly #clock: Clock;
 	readonly #engine: WasmEngine;
 	readonly #tickNs: number;
+	readonly #sliceInstructions: number;
 	#exit: HartExit | undefined;
 	#waiting = false;
 	#untilMode: PrivilegeMode | undefined;
@@ -80,15 +85,30 @@ export class RvHart implements EngineEvents, CounterSource {
 	#stuck: StuckHart = {cause: 0, tval: 0n, pc: 0n, mode: 3};
 	#stuckCount = 0;
 
-	constructor({hartId, memory, bus, clock, timebaseHz, instructionNs = 1, codePages}: RvHartParts) {
+	constructor(parts: RvHartParts) {
+		const {hartId, memory, bus, clock, timebaseHz, instructionNs = 1, codePages} = parts;
+		const translation = parts.translation ?? {
+			hotAfterSlices: HOT_AFTER_SLICES,
+			sliceInstructions: SLICE_INSTRUCTIONS,
+		};
 		this.hartId = hartId;
 		this.#clock = clock;
 		this.#tickNs = NS_PER_S / timebaseHz;
+		this.#sliceInstructions = translation === false ? SLICE_INSTRUCTIONS : translation.sliceInstructions;
 		this.csr = new CsrFile(hartId);
 		this.csr.counters = this;
-		const physical = new PhysicalMemory(memory, bus);
-		const parts = {csr: this.csr, ram: memory, physical, clock, instructionNs};
-		this.#engine = new WasmEngine(codePages === undefined ? parts : {...parts, codePages}, this);
+		this.#engine = new WasmEngine(
+			{
+				csr: this.csr,
+				ram: memory,
+				physical: new PhysicalMemory(memory, bus),
+				clock,
+				instructionNs,
+				codePages,
+				hotAfterSlices: translation === false ? Infinity : translation.hotAfterSlices,
+			},
+			this,
+		);
 	}
 
 	/** Begins at `pc` in M-mode with every register 0. The interrupt lines keep their level. */
@@ -130,11 +150,14 @@ export class RvHart implements EngineEvents, CounterSource {
 				this.#leave('instructions');
 				break;
 			}
-			const instructions = counter.fit(Math.min(SLICE, end - counter.started));
+			const instructions = counter.fit(Math.min(this.#sliceInstructions, end - counter.started));
 			if (instructions === 0) {
 				clock.advance(0);
-			} else {
-				this.#engine.run(instructions);
+				continue;
+			}
+			const done = this.#engine.run(instructions);
+			if (done === this.#sliceInstructions) {
+				this.#engine.sample();
 			}
 		}
 		if (deadline) {
@@ -225,8 +248,13 @@ export class RvHart implements EngineEvents, CounterSource {
 
 	/** Book-keeping of the engine's caches, for tests and benches. */
 	get statistics() {
-		const {mmu, tlbs, code} = this.#engine;
-		return {walks: mmu.walks, tlbFlushes: tlbs.flushes, codePages: code.pages};
+		const {mmu, tlbs, code, translations} = this.#engine;
+		return {
+			walks: mmu.walks,
+			tlbFlushes: tlbs.flushes,
+			codePages: code.pages,
+			translatedPages: translations.count,
+		};
 	}
 
 	// Counters that CSRs show.

@@ -5,6 +5,11 @@ type Imports = Readonly<
 	Record<string, Readonly<Record<string, LinearMemory | ((...args: number[]) => number | void)>>>
 >;
 
+/** A table of functions: `set` makes one callable by its index. */
+export interface FunctionTable {
+	set(index: number, value: ((...args: never[]) => unknown) | null): void;
+}
+
 interface WebAssemblyApi {
 	readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
 	readonly Instance: new (module: object, imports: Imports) => {readonly exports: unknown};

@@ -1,32 +1,21 @@
 /**
- * The instruction table's verbs as WebAssembly. A value is code that leaves an i64, a condition code that leaves an
- * i32; both are appended where they are consumed. Operands come from the predecoded record, so one piece of code
- * serves every instruction of its kind. The verbs that the interpreter does not do itself are absent: see traits.cold.
+ * The instruction table's verbs as WebAssembly, as far as interpreter and translator agree: a value is code that leaves
+ * an i64, a condition code that leaves an i32, both are appended where they are consumed; memory is reached through the
+ * software TLBs. Operands and control flow are the subclass's. Verbs for cold code are absent: see traits.cold.
  */
 import {InvariantError} from '../../errors.js';
 import type {AtomicWidth, Backend, Width} from '../isa/backend.js';
-import {RECORD} from '../isa/record.js';
-import type {Code, Label} from './code.js';
-import type {Handler} from './handlers.js';
+import type {Code} from './code.js';
 import {DATA_TLB_BYTES, NO_RESERVATION, STATE, TLB_ENTRY} from './layout.js';
 import {I64, OP} from './opcodes.js';
 
 export type Value = () => void;
 export type Condition = () => void;
 
-/** Locals of the interpreter's function. */
-export interface Locals {
-	/** i32: address of the record at hand. */
-	readonly record: number;
-	/** i32: instructions that may still be started. */
-	readonly budget: number;
-	/** i32: the first record of the page, and the page's virtual address (i64). */
-	readonly pageRecords: number;
-	readonly pageAddress: number;
+/** Locals that the shared verbs use. */
+export interface BackendLocals {
 	/** i32: the load TLB in force. */
 	readonly dataTlb: number;
-	/** i64: where a jump out of the page goes. */
-	readonly target: number;
 	/** i64: the virtual address of a memory access. */
 	readonly address: number;
 	/** i32: its TLB entry. */
@@ -35,15 +24,8 @@ export interface Locals {
 	readonly values: readonly number[];
 }
 
-/** Where code goes on: the labels around a handler. */
-export interface Ways {
-	/** The instruction at `record`. */
-	readonly step: Label;
-	/** The instruction at virtual address `target`. */
-	readonly lookup: Label;
-	/** The whole instruction is done outside; local `address` says which page a memory access misses. */
-	readonly cold: Label;
-}
+/** i64 locals for binding; mulhsu takes the most. */
+export const VALUE_LOCALS = 6;
 
 const LOADS: Readonly<Record<Width, readonly [signed: number, unsigned: number]>> = {
 	1: [OP.i64_load8_s, OP.i64_load8_u],
@@ -65,87 +47,49 @@ const ENTRY_MASK = DATA_TLB_BYTES - TLB_ENTRY.sizeBytes;
 
 type Binary = (a: Value, b: Value) => Value;
 
-/** Emits the handlers of one interpreter. `handler` and `ways` are set before each. */
-export class WasmBackend implements Backend<Value, Condition> {
-	readonly #code: Code;
-	readonly #locals: Locals;
-	readonly #base: number;
-	#handler: Handler | undefined;
-	#ways: Ways | undefined;
+export abstract class WasmBackend implements Backend<Value, Condition> {
+	protected readonly code: Code;
+	/** Offset of the hart's state in memory. */
+	protected readonly base: number;
+	readonly #locals: BackendLocals;
 	#usedValues = 0;
-	/** The handler has said where to go on. */
-	#left = false;
 
-	constructor(code: Code, locals: Locals, stateBase: number) {
-		this.#code = code;
+	constructor(code: Code, locals: BackendLocals, stateBase: number) {
+		this.code = code;
+		this.base = stateBase;
 		this.#locals = locals;
-		this.#base = stateBase;
 	}
 
-	/** Starts a handler: verbs from now on are its instruction's. */
-	begin(handler: Handler, ways: Ways): void {
-		this.#handler = handler;
-		this.#ways = ways;
+	abstract rs1(): Value;
+	abstract rs2(): Value;
+	abstract imm(): Value;
+	abstract pc(): Value;
+	abstract nextPc(): Value;
+	abstract setRd(value: Value): void;
+	abstract branch(condition: Condition): void;
+	abstract jump(): void;
+	abstract jumpTo(address: Value): void;
+	/** Consumes an i32: if it is not 0, the access has no direct way, and the whole instruction is done elsewhere. */
+	protected abstract leaveIfMiss(): void;
+
+	/** Frees the locals of the instruction before. */
+	protected freeValues(): void {
 		this.#usedValues = 0;
-		this.#left = false;
-	}
-
-	/** Ends a handler: goes to the next instruction unless it went elsewhere. */
-	end(): void {
-		if (!this.#left) {
-			this.#advance();
-			this.#code.br(this.#at().step);
-		}
-	}
-
-	rs1(): Value {
-		return this.#register(RECORD.rs1);
-	}
-
-	rs2(): Value {
-		return this.#register(RECORD.rs2);
-	}
-
-	imm(): Value {
-		return () => this.#code.get(this.#locals.record).memory(OP.i64_load32_s, RECORD.imm);
 	}
 
 	zimm(): Value {
 		throw new InvariantError('zimm is an operand of cold instructions');
 	}
 
-	pc(): Value {
-		return () => {
-			const {record, pageRecords, pageAddress} = this.#locals;
-			this.#code.get(pageAddress).get(record).get(pageRecords);
-			this.#code.op(OP.i32_sub).i32(3).op(OP.i32_shr_u, OP.i64_extend_i32_u, OP.i64_add);
-		};
-	}
-
-	nextPc(): Value {
-		return this.add(this.pc(), this.constant(BigInt(this.#shape().sizeBytes)));
-	}
-
 	constant(value: bigint): Value {
-		return () => this.#code.i64(value);
+		return () => this.code.i64(value);
 	}
 
 	bind(value: Value): Value {
-		const local = this.#value();
+		const local = this.value();
 		value();
-		this.#code.set(local);
-		return () => this.#code.get(local);
-	}
-
-	setRd(value: Value): void {
-		if (this.#shape().discardsLink) {
-			value();
-			this.#code.op(OP.drop);
-			return;
-		}
-		this.#code.get(this.#locals.record).memory(OP.i32_load16_u, RECORD.rd);
-		value();
-		this.#code.memory(OP.i64_store, this.#base + STATE.registers);
+		this.code.set(local);
+		return () => this.code.get(local);
 	}
 
 	readonly add = this.#binary(OP.i64_add);
@@ -177,17 +121,17 @@ export class WasmBackend implements Backend<Value, Condition> {
 			a,
 			b,
 			OP.i64_div_s,
-			() => this.#code.i64(-1n),
+			() => this.code.i64(-1n),
 			(x) => {
-				this.#code.i64(0n);
+				this.code.i64(0n);
 				x();
-				this.#code.op(OP.i64_sub);
+				this.code.op(OP.i64_sub);
 			},
 		);
 	}
 
 	divU(a: Value, b: Value): Value {
-		return this.#divide(a, b, OP.i64_div_u, () => this.#code.i64(-1n));
+		return this.#divide(a, b, OP.i64_div_u, () => this.code.i64(-1n));
 	}
 
 	remS(a: Value, b: Value): Value {
@@ -196,7 +140,7 @@ export class WasmBackend implements Backend<Value, Condition> {
 			b,
 			OP.i64_rem_s,
 			(x) => x(),
-			() => this.#code.i64(0n),
+			() => this.code.i64(0n),
 		);
 	}
 
@@ -207,14 +151,14 @@ export class WasmBackend implements Backend<Value, Condition> {
 	sext32(a: Value): Value {
 		return () => {
 			a();
-			this.#code.op(OP.i64_extend32_s);
+			this.code.op(OP.i64_extend32_s);
 		};
 	}
 
 	zext32(a: Value): Value {
 		return () => {
 			a();
-			this.#code.op(OP.i32_wrap_i64, OP.i64_extend_i32_u);
+			this.code.op(OP.i32_wrap_i64, OP.i64_extend_i32_u);
 		};
 	}
 
@@ -228,7 +172,7 @@ export class WasmBackend implements Backend<Value, Condition> {
 	fromCondition(condition: Condition): Value {
 		return () => {
 			condition();
-			this.#code.op(OP.i64_extend_i32_u);
+			this.code.op(OP.i64_extend_i32_u);
 		};
 	}
 
@@ -237,7 +181,7 @@ export class WasmBackend implements Backend<Value, Condition> {
 			ifTrue();
 			ifFalse();
 			condition();
-			this.#code.op(OP.select);
+			this.code.op(OP.select);
 		};
 	}
 
@@ -245,7 +189,7 @@ export class WasmBackend implements Backend<Value, Condition> {
 		return () => {
 			this.#translate(width, address, 0);
 			this.#hostAddress(0);
-			this.#code.memory(LOADS[width][signed ? 0 : 1]);
+			this.code.memory(LOADS[width][signed ? 0 : 1]);
 		};
 	}
 
@@ -253,37 +197,37 @@ export class WasmBackend implements Backend<Value, Condition> {
 		this.#translate(width, address, DATA_TLB_BYTES);
 		this.#hostAddress(DATA_TLB_BYTES);
 		value();
-		this.#code.memory(STORES[width]);
+		this.code.memory(STORES[width]);
 	}
 
 	amo(width: AtomicWidth, address: Value, change: (old: Value) => Value): Value {
 		return () => {
-			const old = this.#value();
+			const old = this.value();
 			this.#translate(width, address, DATA_TLB_BYTES);
 			this.#hostAddress(DATA_TLB_BYTES);
-			this.#code.memory(LOADS[width][0]).set(old);
+			this.code.memory(LOADS[width][0]).set(old);
 			this.#hostAddress(DATA_TLB_BYTES);
-			change(() => this.#code.get(old))();
-			this.#code.memory(STORES[width]).get(old);
+			change(() => this.code.get(old))();
+			this.code.memory(STORES[width]).get(old);
 		};
 	}
 
 	loadReserved(width: AtomicWidth, address: Value): Value {
 		return () => {
 			this.#translate(width, address, 0);
-			this.#code
+			this.code
 				.i32(0)
 				.get(this.#locals.address)
-				.memory(OP.i64_store, this.#base + STATE.reservation);
+				.memory(OP.i64_store, this.base + STATE.reservation);
 			this.#hostAddress(0);
-			this.#code.memory(LOADS[width][0]);
+			this.code.memory(LOADS[width][0]);
 		};
 	}
 
 	storeConditional(width: AtomicWidth, address: Value, value: Value): Value {
 		return () => {
-			const code = this.#code;
-			const reservation = this.#base + STATE.reservation;
+			const code = this.code;
+			const reservation = this.base + STATE.reservation;
 			address();
 			code.set(this.#locals.address);
 			// A misaligned sc traps although it cannot succeed.
@@ -293,7 +237,7 @@ export class WasmBackend implements Backend<Value, Condition> {
 				.op(OP.i64_and)
 				.i64(0n)
 				.op(OP.i64_ne);
-			code.brIf(this.#at().cold);
+			this.leaveIfMiss();
 			code.i32(0).memory(OP.i64_load, reservation).get(this.#locals.address).op(OP.i64_eq);
 			const held = code.if(I64);
 			this.#translate(width, () => code.get(this.#locals.address), DATA_TLB_BYTES);
@@ -303,30 +247,6 @@ export class WasmBackend implements Backend<Value, Condition> {
 			code.else().i64(1n).end(held);
 			code.i32(0).i64(NO_RESERVATION).memory(OP.i64_store, reservation);
 		};
-	}
-
-	branch(condition: Condition): void {
-		condition();
-		const taken = this.#code.if();
-		this.#toTarget();
-		this.#code.end(taken);
-	}
-
-	jump(): void {
-		this.#toTarget();
-		this.#left = true;
-	}
-
-	jumpTo(address: Value): void {
-		const {target, record, pageAddress, pageRecords} = this.#locals;
-		const code = this.#code;
-		const offset = this.#value();
-		address();
-		code.tee(target).get(pageAddress).op(OP.i64_sub).tee(offset).i64(4096n).op(OP.i64_lt_u);
-		const inPage = code.if();
-		code.get(pageRecords).get(offset).op(OP.i32_wrap_i64).i32(3).op(OP.i32_shl, OP.i32_add).set(record);
-		code.br(this.#at().step).end(inPage).br(this.#at().lookup);
-		this.#left = true;
 	}
 
 	csr(): Value {
@@ -339,22 +259,8 @@ export class WasmBackend implements Backend<Value, Condition> {
 		throw new InvariantError('system operations are cold');
 	}
 
-	#shape(): Handler {
-		if (!this.#handler) {
-			throw new InvariantError('a handler has begun');
-		}
-		return this.#handler;
-	}
-
-	#at(): Ways {
-		if (!this.#ways) {
-			throw new InvariantError('a handler has begun');
-		}
-		return this.#ways;
-	}
-
-	/** A local that is free until the handler ends. */
-	#value(): number {
+	/** A local that is free until the instruction ends. */
+	protected value(): number {
 		const local = this.#locals.values[this.#usedValues++];
 		if (local === undefined) {
 			throw new InvariantError(`no instruction needs more than ${this.#locals.values.length} values`);
@@ -362,41 +268,12 @@ export class WasmBackend implements Backend<Value, Condition> {
 		return local;
 	}
 
-	#register(field: number): Value {
-		return () =>
-			this.#code
-				.get(this.#locals.record)
-				.memory(OP.i32_load16_u, field)
-				.memory(OP.i64_load, this.#base + STATE.registers);
-	}
-
 	#binary(opcode: number): Binary {
 		return (a, b) => () => {
 			a();
 			b();
-			this.#code.op(opcode);
+			this.code.op(opcode);
 		};
-	}
-
-	#advance(): void {
-		const {record} = this.#locals;
-		this.#code
-			.get(record)
-			.i32(this.#shape().sizeBytes * 8)
-			.op(OP.i32_add)
-			.set(record);
-	}
-
-	/** To pc + imm: within the page imm is a distance in records, else the page is looked up. */
-	#toTarget(): void {
-		const {record, target} = this.#locals;
-		if (this.#shape().near) {
-			this.#code.get(record).get(record).memory(OP.i32_load, RECORD.imm).op(OP.i32_add).set(record);
-			this.#code.br(this.#at().step);
-		} else {
-			this.add(this.pc(), this.imm())();
-			this.#code.set(target).br(this.#at().lookup);
-		}
 	}
 
 	/**
@@ -405,7 +282,7 @@ export class WasmBackend implements Backend<Value, Condition> {
 	 */
 	#translate(width: Width, address: Value, tlbOffset: number): void {
 		const {address: va, entry, dataTlb} = this.#locals;
-		const code = this.#code;
+		const code = this.code;
 		address();
 		code
 			.tee(va)
@@ -417,14 +294,15 @@ export class WasmBackend implements Backend<Value, Condition> {
 			.op(OP.i32_add)
 			.tee(entry)
 			.memory(OP.i64_load, tlbOffset + TLB_ENTRY.tag);
-		code.op(OP.i64_ne).brIf(this.#at().cold);
+		code.op(OP.i64_ne);
+		this.leaveIfMiss();
 	}
 
 	/** Pushes the host address of the access that `#translate` has found. */
 	#hostAddress(tlbOffset: number): void {
 		const {address, entry} = this.#locals;
-		this.#code.get(address).op(OP.i32_wrap_i64);
-		this.#code
+		this.code.get(address).op(OP.i32_wrap_i64);
+		this.code
 			.get(entry)
 			.memory(OP.i32_load, tlbOffset + TLB_ENTRY.value)
 			.op(OP.i32_add);
@@ -461,7 +339,7 @@ export class WasmBackend implements Backend<Value, Condition> {
 		byMinusOne?: (x: Value) => void,
 	): Value {
 		return () => {
-			const code = this.#code;
+			const code = this.code;
 			const x = this.bind(a);
 			const y = this.bind(b);
 			y();

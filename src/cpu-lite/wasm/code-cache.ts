@@ -23,8 +23,8 @@ const MAX_OVERLAP = 2;
 export interface CodeCacheListener {
 	/** The page at this physical address holds records from now on. */
 	added(physicalPage: number): void;
-	/** It holds none: whoever points at its records must let go. */
-	dropped(physicalPage: number): void;
+	/** It holds none: whoever points at its records, which began at this address, must let go. */
+	dropped(physicalPage: number, records: number): void;
 }
 
 export class CodeCache {
@@ -34,6 +34,7 @@ export class CodeCache {
 	readonly #layout: EngineLayout;
 	readonly #u16: Uint16Array;
 	readonly #i32: Int32Array;
+	readonly #u8: Uint8Array;
 	readonly #slots = new Map<number, number>();
 	/** Physical page address of each slot, -1 for none. */
 	readonly #pages: number[] = [];
@@ -56,6 +57,7 @@ export class CodeCache {
 		this.#layout = layout;
 		this.#u16 = u16;
 		this.#i32 = i32;
+		this.#u8 = new Uint8Array(u16.buffer, u16.byteOffset, u16.byteLength);
 		this.#physical = physical;
 		this.#handlers = handlers;
 		this.#listener = listener;
@@ -92,6 +94,12 @@ export class CodeCache {
 		this.#stores[slot] = 0;
 		this.#listener.added(physicalPage);
 		return records;
+	}
+
+	/** As `recordsOf`, but undefined if the page has none. */
+	existingRecordsOf(physicalPage: number): number | undefined {
+		const slot = this.#slots.get(physicalPage);
+		return slot === undefined ? undefined : this.#slotAddress(slot);
 	}
 
 	/** Decodes the straight line of code that begins at a record, whose virtual address is hi:lo. */
@@ -161,7 +169,7 @@ export class CodeCache {
 			this.#pages[slot] = -1;
 			const from = (this.#slotAddress(slot) - this.#layout.base) >>> 1;
 			this.#u16.fill(HANDLER_UNDECODED, from, from + (RECORDS_PER_PAGE * RECORD_SIZE_BYTES) / 2);
-			this.#listener.dropped(physicalPage);
+			this.#listener.dropped(physicalPage, this.#slotAddress(slot));
 		}
 	}
 
@@ -181,7 +189,7 @@ export class CodeCache {
 		const target = pageOffset === undefined ? -1 : pageOffset + imm;
 		const near = target >= 0 && target < PAGE;
 		const handler = this.#handlers.numberOf(op, sizeBytes, near, rd === 0);
-		this.#u16[(inView + RECORD.op) >>> 1] = handler;
+		this.#setHandler(at, handler);
 		this.#u16[(inView + RECORD.spare) >>> 1] = op;
 		if (this.#handlers.isNear(handler)) {
 			this.#i32[(inView + RECORD.imm) >>> 2] = imm * RECORD_BYTES_PER_BYTE;
@@ -196,6 +204,7 @@ export class CodeCache {
 
 	#setHandler(record: number, handler: number): void {
 		this.#u16[(record - this.#layout.base + RECORD.op) >>> 1] = handler;
+		this.#u8[record - this.#layout.base + RECORD.flags] = handler;
 	}
 
 	#slotAddress(slot: number): number {

@@ -101,6 +101,14 @@ export class Code {
 		return this;
 	}
 
+	/** Calls the function in table 0 at the i32 on the stack, behind its arguments. */
+	callIndirect(typeIndex: number): this {
+		this.#bytes.push(OP.call_indirect);
+		pushUnsigned(this.#bytes, typeIndex);
+		this.#bytes.push(0);
+		return this;
+	}
+
 	/** Opens a block: a branch to its label goes behind its end. */
 	block(type: BlockType = EMPTY_BLOCK): Label {
 		return this.#enter(OP.block, type);

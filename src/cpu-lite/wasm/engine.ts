@@ -29,7 +29,7 @@ import {GuestException, VirtualMemory, type AccessListener} from '../virtual-mem
 import {instantiate} from './api.js';
 import {CodeCache, type CodeCacheListener} from './code-cache.js';
 import {GuestPages, NOT_DIRECT, type GuestPagesListener} from './guest-pages.js';
-import {HandlerSet} from './handlers.js';
+import {HANDLER_COLD, HandlerSet} from './handlers.js';
 import {
 	COLD_NEXT,
 	COLD_RELOAD,
@@ -40,6 +40,7 @@ import {
 } from './interpreter.js';
 import {engineBytes, engineLayout, NO_RESERVATION, STATE} from './layout.js';
 import {TlbSet} from './tlb.js';
+import {Translations} from './translations.js';
 import type {Traits} from './traits.js';
 
 /** Pages of code whose records are kept: 64 MiB of them, resident as far as used. */
@@ -52,7 +53,9 @@ export interface EngineParts {
 	physical: PhysicalMemory;
 	clock: Clock;
 	instructionNs: number;
-	codePages?: number;
+	codePages: number | undefined;
+	/** Slices that end in a page before its loops are translated. */
+	hotAfterSlices: number;
 }
 
 /** What the engine tells the hart; all of it happens between two instructions or inside one. */
@@ -80,6 +83,7 @@ export class WasmEngine
 	readonly mmu: Mmu;
 	readonly tlbs: TlbSet;
 	readonly code: CodeCache;
+	readonly translations: Translations;
 	/** x0..x31, and a slot for writes to x0. */
 	readonly registers: BigUint64Array;
 	readonly #csr: CsrFile;
@@ -106,7 +110,7 @@ export class WasmEngine
 	#mxr = 0;
 
 	constructor(
-		{csr, ram, physical, clock, instructionNs, codePages = CODE_PAGES}: EngineParts,
+		{csr, ram, physical, clock, instructionNs, codePages = CODE_PAGES, hotAfterSlices}: EngineParts,
 		events: EngineEvents,
 	) {
 		const layout = engineLayout(ram.host.reserveBank0(engineBytes(codePages)), codePages);
@@ -131,7 +135,7 @@ export class WasmEngine
 		this.#cold = new ColdInstruction(this.registers, csr, this.#memory, this);
 		this.reservation = undefined;
 		csr.listener = this;
-		const {run} = instantiate<InterpreterExports>(
+		const {run, translations} = instantiate<InterpreterExports>(
 			emitInterpreter(layout, this.#handlers, memory.buffer.byteLength / WASM_PAGE_SIZE),
 			{
 				host: {memory},
@@ -144,6 +148,16 @@ export class WasmEngine
 			},
 		);
 		this.#run = run;
+		this.translations = new Translations({
+			layout,
+			u8: this.#u8,
+			u16: this.#u16,
+			i32: this.#i32,
+			handlers: this.#handlers,
+			memory,
+			table: translations,
+			hotAfterSlices,
+		});
 		this.contextChanged();
 	}
 
@@ -164,18 +178,25 @@ export class WasmEngine
 		this.#u64[STATE.reservation / 8] = address ?? BigInt.asUintN(64, NO_RESERVATION);
 	}
 
-	/** Starts at most `instructions` instructions; less if the hart's events say so. */
-	run(instructions: number): void {
+	/** The last run was a full slice and ended here: code that it often happens to is translated. */
+	sample(): void {
+		this.translations.sample(this.#i32[STATE.pageRecords / 4]! >>> 0);
+	}
+
+	/** Starts at most `instructions` instructions; less if the hart's events say so. Returns how many. */
+	run(instructions: number): number {
 		this.counter.begin(instructions);
 		this.#attention = false;
+		let done = 0;
 		try {
 			this.#run();
 		} catch (error) {
 			this.counter.cut(); // an error of the host, such as its memory limit: the instruction at hand is unfinished
 			throw error;
 		} finally {
-			this.counter.end();
+			done = this.counter.end();
 		}
+		return done;
 	}
 
 	// The interpreter's imports.
@@ -183,7 +204,9 @@ export class WasmEngine
 	cold(record: number, left: number, lo: number, hi: number): number {
 		this.counter.at(left);
 		const at = record - this.#base;
-		const op = this.#u16[(at + RECORD.spare) >>> 1]!;
+		const handler = this.#u8[at + RECORD.flags]!;
+		const op =
+			handler === HANDLER_COLD ? this.#u16[(at + RECORD.spare) >>> 1]! : this.#handlers.opOf(handler);
 		const traits = this.#handlers.traits[op]!;
 		this.#relookup = false;
 		if (traits.access !== undefined && this.#fillData(traits, lo, hi)) {
@@ -257,7 +280,13 @@ export class WasmEngine
 	stored(physical: number, width: number): void {
 		this.#ownStore = false;
 		const page = this.#pages.pageOf(physical);
-		if (page >= 0 && this.#pages.isCode(page)) {
+		if (page < 0 || !this.#pages.isCode(page)) {
+			return;
+		}
+		const physicalPage = physical - (physical % PAGE);
+		if (this.translations.has(this.code.existingRecordsOf(physicalPage))) {
+			this.code.drop(physicalPage); // its code is constants by now
+		} else {
 			this.code.stored(physical, width);
 		}
 	}
@@ -328,7 +357,8 @@ export class WasmEngine
 		}
 	}
 
-	dropped(physicalPage: number): void {
+	dropped(physicalPage: number, records: number): void {
+		this.translations.forget(records);
 		const page = this.#pages.pageOf(physicalPage);
 		if (page >= 0) {
 			this.#pages.clearCode(page);

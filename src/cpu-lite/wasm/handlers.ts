@@ -3,6 +3,7 @@
  * table in one of its shapes: 2 or 4 bytes long, a branch that stays in its page or leaves it, a jump that links or
  * does not. All shapes come from the same semantics; what is fixed in a shape is a constant in its code.
  */
+import {assert} from '../../errors.js';
 import {COMPRESSED, INSTRUCTIONS} from '../isa/table.js';
 import {traitsOf, type Traits} from './traits.js';
 
@@ -14,7 +15,11 @@ export const HANDLER_COLD = 1;
 export const HANDLER_PAGE_END = 2;
 /** An instruction that lies across two pages, or has a breakpoint: ask before it is executed. */
 export const HANDLER_ASK = 3;
-const FIRST_INSTRUCTION_HANDLER = 4;
+/** The loop that begins here has been translated (translator.ts); `flags` of the record has the handler proper. */
+export const HANDLER_TRANSLATED = 4;
+const FIRST_INSTRUCTION_HANDLER = 5;
+/** A record has a byte for the number. */
+const MAX_HANDLERS = 256;
 
 export interface Handler {
 	/** Index into INSTRUCTIONS. */
@@ -32,6 +37,8 @@ export class HandlerSet {
 	readonly list: Handler[] = [];
 	readonly traits: readonly Traits[] = INSTRUCTIONS.map(({sem}) => traitsOf(sem));
 	readonly #numbers = new Map<number, number>();
+	/** Handler number to op. */
+	readonly #ops = new Uint8Array(MAX_HANDLERS);
 
 	constructor() {
 		const compressible = new Set(COMPRESSED.map(({expansion}) => expansion.op));
@@ -46,11 +53,16 @@ export class HandlerSet {
 				for (const near of toTarget ? [false, true] : [false]) {
 					for (const discardsLink of links ? [false, true] : [false]) {
 						this.#numbers.set(key(op, sizeBytes, near, discardsLink), this.count);
+						this.#ops[this.count] = op;
 						this.list.push({op, sizeBytes, near, discardsLink, traits});
 					}
 				}
 			}
 		});
+		assert(
+			this.count <= MAX_HANDLERS && INSTRUCTIONS.length <= 256,
+			'a handler number and an op fit in a byte',
+		);
 	}
 
 	get count(): number {
@@ -68,9 +80,19 @@ export class HandlerSet {
 		return this.#numbers.get(key(op, sizeBytes, near && hasTarget, discardsLink && hasLink))!;
 	}
 
+	/** Op number of an instruction's handler. */
+	opOf(number: number): number {
+		return this.#ops[number]!;
+	}
+
+	/** The handler of a number, if it is an instruction's. */
+	at(number: number): Handler | undefined {
+		return this.list[number - FIRST_INSTRUCTION_HANDLER];
+	}
+
 	/** True if the handler takes imm as a distance in bytes of records. */
 	isNear(number: number): boolean {
-		return this.list[number - FIRST_INSTRUCTION_HANDLER]?.near === true;
+		return this.at(number)?.near === true;
 	}
 }
 

@@ -13,10 +13,19 @@
 import {assert} from '../../errors.js';
 import {INSTRUCTIONS} from '../isa/table.js';
 import {RECORD} from '../isa/record.js';
-import {WasmBackend, type Locals, type Ways} from './backend.js';
+import {VALUE_LOCALS} from './backend.js';
+import type {FunctionTable} from './api.js';
 import {Code, type Label} from './code.js';
-import {HANDLER_ASK, HANDLER_COLD, HANDLER_PAGE_END, HANDLER_UNDECODED, type HandlerSet} from './handlers.js';
-import {FETCH_TLB_BYTES, STATE, TLB_ENTRY, type EngineLayout} from './layout.js';
+import {
+	HANDLER_ASK,
+	HANDLER_COLD,
+	HANDLER_PAGE_END,
+	HANDLER_TRANSLATED,
+	HANDLER_UNDECODED,
+	type HandlerSet,
+} from './handlers.js';
+import {InterpreterBackend, type InterpreterLocals, type Ways} from './interpreter-backend.js';
+import {FETCH_TLB_BYTES, PAGE_TRANSLATION, STATE, TLB_ENTRY, type EngineLayout} from './layout.js';
 import {ModuleBuilder, type Signature} from './module.js';
 import {I32, I64, OP} from './opcodes.js';
 
@@ -43,10 +52,18 @@ export interface InterpreterImports {
 export interface InterpreterExports {
 	/** Runs until the budget in the state is 0. */
 	run(): void;
+	/** Translations, by slot. */
+	translations: FunctionTable;
 }
 
-/** i64 locals for binding; mulhsu takes the most. */
-const VALUES = 6;
+/** Translations that there can be: as many as pages of code would be too many. */
+export const TRANSLATION_SLOTS = 512;
+
+/**
+ * A translated loop: (entry, budget, page address, load TLB, page records). 0: goes on at the record in the state,
+ * which must not be entered again before it has been executed; 1: goes on at the pc in the state.
+ */
+export const TRANSLATION_SIGNATURE: Signature = {parameters: [I32, I32, I64, I32, I32], results: [I32]};
 
 export function emitInterpreter(
 	layout: EngineLayout,
@@ -64,7 +81,7 @@ export function emitInterpreter(
 		ask: module.importFunction('engine', 'ask', four),
 	};
 	const code = new Code();
-	const locals: Locals = {
+	const locals: InterpreterLocals = {
 		record: code.local(I32),
 		budget: code.local(I32),
 		pageRecords: code.local(I32),
@@ -73,34 +90,39 @@ export function emitInterpreter(
 		target: code.local(I64),
 		address: code.local(I64),
 		entry: code.local(I32),
-		values: Array.from({length: VALUES}, () => code.local(I64)),
+		values: Array.from({length: VALUE_LOCALS}, () => code.local(I64)),
 	};
-	new InterpreterEmitter(code, locals, layout, handlers, functions).emit();
+	module.exportTable('translations', TRANSLATION_SLOTS);
+	const translationType = module.typeIndex(TRANSLATION_SIGNATURE);
+	new InterpreterEmitter(code, locals, layout, handlers, functions, translationType).emit();
 	module.exportFunction('run', {parameters: [], results: []}, code);
 	return module.build();
 }
 
 class InterpreterEmitter {
 	readonly #code: Code;
-	readonly #locals: Locals;
+	readonly #locals: InterpreterLocals;
 	readonly #base: number;
 	readonly #handlers: HandlerSet;
 	readonly #functions: Readonly<Record<keyof InterpreterImports, number>>;
-	readonly #backend: WasmBackend;
+	readonly #backend: InterpreterBackend;
+	readonly #translationType: number;
 
 	constructor(
 		code: Code,
-		locals: Locals,
+		locals: InterpreterLocals,
 		layout: EngineLayout,
 		handlers: HandlerSet,
 		functions: Readonly<Record<keyof InterpreterImports, number>>,
+		translationType: number,
 	) {
+		this.#translationType = translationType;
 		this.#code = code;
 		this.#locals = locals;
 		this.#base = layout.base;
 		this.#handlers = handlers;
 		this.#functions = functions;
-		this.#backend = new WasmBackend(code, locals, layout.base);
+		this.#backend = new InterpreterBackend(code, locals, layout.base);
 	}
 
 	/**
@@ -125,7 +147,7 @@ class InterpreterEmitter {
 		const step = code.loop();
 		code.get(budget).op(OP.i32_eqz).brIf(leave);
 		this.#count(-1);
-		this.#dispatch({reload, lookup, resume, step});
+		this.#dispatch({reload, lookup, resume, leave, step});
 		code.end(step);
 		code.end(leave);
 		code.i32(0);
@@ -135,6 +157,10 @@ class InterpreterEmitter {
 			.i32(0)
 			.i32(0)
 			.memory(OP.i32_store, this.#base + STATE.budget);
+		code
+			.i32(0)
+			.get(this.#locals.pageRecords)
+			.memory(OP.i32_store, this.#base + STATE.pageRecords);
 		code.end(resume);
 		code.end(lookup);
 		code.end(reload);
@@ -174,18 +200,43 @@ class InterpreterEmitter {
 		code.op(OP.i32_add).set(record);
 	}
 
-	#dispatch({reload, lookup, resume, step}: Record<'reload' | 'lookup' | 'resume' | 'step', Label>): void {
+	#dispatch({
+		reload,
+		lookup,
+		resume,
+		leave,
+		step,
+	}: Record<'reload' | 'lookup' | 'resume' | 'leave' | 'step', Label>): void {
 		const code = this.#code;
 		const {record, budget, target, address, pageRecords, entry} = this.#locals;
 		const cold = code.block();
 		const {list, count} = this.#handlers;
 		const blocks: Label[] = new Array<Label>(count);
 		for (let number = count - 1; number >= 0; number--) {
-			blocks[number] = code.block();
+			if (number !== HANDLER_TRANSLATED) {
+				blocks[number] = code.block();
+			}
 		}
+		// Innermost, so that it can branch to every other handler.
+		const translated = code.block();
+		blocks[HANDLER_TRANSLATED] = translated;
 		code.get(record).memory(OP.i32_load16_u, RECORD.op).brTable(blocks.slice(0, -1), blocks.at(-1)!);
 
 		assert(HANDLER_UNDECODED === 0 && HANDLER_COLD === 1, 'handlers end in the order of their numbers');
+		code.end(translated);
+		this.#count(1);
+		code.get(record).memory(OP.i32_load16_u, RECORD.spare).get(budget);
+		code.get(this.#locals.pageAddress).get(this.#locals.dataTlb).get(pageRecords);
+		code.get(pageRecords).memory(OP.i32_load, PAGE_TRANSLATION).callIndirect(this.#translationType);
+		const elsewhere = code.if();
+		this.#load(OP.i32_load, STATE.budget).set(budget);
+		this.#load(OP.i64_load, STATE.pc).set(target).br(lookup).end(elsewhere);
+		this.#load(OP.i32_load, STATE.record).set(record);
+		this.#load(OP.i32_load, STATE.budget).tee(budget).op(OP.i32_eqz).brIf(leave);
+		this.#count(-1);
+		const proper = blocks.with(HANDLER_TRANSLATED, blocks[HANDLER_UNDECODED]!);
+		code.get(record).memory(OP.i32_load8_u, RECORD.flags).brTable(proper.slice(0, -1), proper.at(-1)!);
+
 		code.end(blocks[HANDLER_UNDECODED]!);
 		this.#count(1);
 		this.#keep();

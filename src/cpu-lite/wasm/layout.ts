@@ -22,6 +22,8 @@ export const STATE = {
 	reservation: (DISCARD_SLOT + 4) * REGISTER_SIZE_BYTES,
 	/** i32: address of the record at hand while TypeScript is called. */
 	record: (DISCARD_SLOT + 3) * REGISTER_SIZE_BYTES + 4,
+	/** i32: first record of the page where the interpreter stopped. */
+	pageRecords: (DISCARD_SLOT + 5) * REGISTER_SIZE_BYTES,
 } as const;
 
 /** Odd: no lr can have reserved it. */
@@ -46,6 +48,8 @@ export const FETCH_CONTEXTS = 3;
 
 /** A page's records: one per halfword, and two behind the end where straight-line execution arrives. */
 export const RECORDS_PER_PAGE = PAGE / 2;
+/** i32 in a page's records: the slot of its translation in the table, if a record says that there is one. */
+export const PAGE_TRANSLATION = RECORDS_PER_PAGE * RECORD_SIZE_BYTES + 12;
 export const PAGE_RECORDS_BYTES = (RECORDS_PER_PAGE + 2) * RECORD_SIZE_BYTES;
 
 const ZERO_PAGE = PAGE;

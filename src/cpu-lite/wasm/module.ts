@@ -1,5 +1,6 @@
 /**
- * A WebAssembly module in its binary form: types, imported functions and one imported memory, functions, exports.
+ * A WebAssembly module in its binary form: types, imported functions and one imported memory, a table, functions,
+ * exports.
  * Source: WebAssembly Core Specification 2.0, 5.5.
  */
 import {pushUnsigned, type Code} from './code.js';
@@ -10,10 +11,12 @@ export interface Signature {
 	readonly results: readonly ValueType[];
 }
 
-const SECTION = {type: 1, import: 2, function: 3, export: 7, code: 10} as const;
+const SECTION = {type: 1, import: 2, function: 3, table: 4, export: 7, code: 10} as const;
 const EXTERNAL_FUNCTION = 0;
+const EXTERNAL_TABLE = 1;
 const EXTERNAL_MEMORY = 2;
 const FUNCTION_TYPE = 0x60;
+const FUNCTION_REFERENCE = 0x70;
 /** Limits with a maximum. */
 const BOUNDED = 1;
 
@@ -22,11 +25,12 @@ export class ModuleBuilder {
 	readonly #imports: number[][] = [];
 	readonly #functions: {type: number; code: Code}[] = [];
 	readonly #exports: number[][] = [];
+	readonly #tables: number[][] = [];
 	#importedFunctions = 0;
 
 	/** Imports a function; returns its index. All imports come before the first own function. */
 	importFunction(module: string, name: string, signature: Signature): number {
-		this.#imports.push([...named(module), ...named(name), EXTERNAL_FUNCTION, this.#typeIndex(signature)]);
+		this.#imports.push([...named(module), ...named(name), EXTERNAL_FUNCTION, this.typeIndex(signature)]);
 		return this.#importedFunctions++;
 	}
 
@@ -41,10 +45,19 @@ export class ModuleBuilder {
 	/** Adds a function and exports it. */
 	exportFunction(name: string, signature: Signature, code: Code): void {
 		const index = this.#importedFunctions + this.#functions.length;
-		this.#functions.push({type: this.#typeIndex(signature), code});
+		this.#functions.push({type: this.typeIndex(signature), code});
 		const entry = [...named(name), EXTERNAL_FUNCTION];
 		pushUnsigned(entry, index);
 		this.#exports.push(entry);
+	}
+
+	/** Adds the module's table of functions, empty and of fixed size, and exports it. */
+	exportTable(name: string, size: number): void {
+		const entry = [FUNCTION_REFERENCE, BOUNDED];
+		pushUnsigned(entry, size);
+		pushUnsigned(entry, size);
+		this.#tables.push(entry);
+		this.#exports.push([...named(name), EXTERNAL_TABLE, 0]);
 	}
 
 	build(): Uint8Array<ArrayBuffer> {
@@ -61,12 +74,14 @@ export class ModuleBuilder {
 			...section(SECTION.type, this.#types),
 			...section(SECTION.import, this.#imports),
 			...section(SECTION.function, types),
+			...section(SECTION.table, this.#tables),
 			...section(SECTION.export, this.#exports),
 			...section(SECTION.code, bodies),
 		]);
 	}
 
-	#typeIndex({parameters, results}: Signature): number {
+	/** Index of a signature's type, for an indirect call. */
+	typeIndex({parameters, results}: Signature): number {
 		const entry = [FUNCTION_TYPE, parameters.length, ...parameters, results.length, ...results];
 		const known = this.#types.findIndex((other) => other.join() === entry.join());
 		return known >= 0 ? known : this.#types.push(entry) - 1;
