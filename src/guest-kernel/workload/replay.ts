@@ -124,8 +124,8 @@ export class ReplayWorkload implements Workload {
 					applier.finish();
 					this.#compareFinal(memory);
 				}
-				if (timeline.earlyNs(batch.timeUs[index]!) > 0) {
-					yield* timeline.waitFor(batch.timeUs[index]!);
+				if (!timeline.reach(batch.timeUs[index]!)) {
+					yield* timeline.wait(batch.timeUs[index]!);
 				}
 				if (batch.kind[index] === MARKER) {
 					applier.finish();
