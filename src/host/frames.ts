@@ -182,8 +182,10 @@ export class HostMemory {
 		if (chunk === 0) {
 			return 0;
 		}
-		this.#releases.dirtyFrames -= this.#bankOf(chunk).takeChunk(chunk & CHUNK_MASK);
+		const bank = this.#bankOf(chunk);
+		this.#releases.dirtyFrames -= bank.takeChunk(chunk & CHUNK_MASK);
 		this.#backed(FRAMES_PER_CHUNK);
+		this.reclaim.populate(bank.memory, frameOffset(chunk << CHUNK_SHIFT), HUGE_PAGE_SIZE);
 		return (chunk << CHUNK_SHIFT) >>> 0;
 	}
 
