@@ -1,0 +1,68 @@
+/**
+ * What the conformance kit needs of a device under test, whoever supplies it: our own, a user's module, another
+ * emulator's process. Registers and guest memory are used synchronously (a foreign process is reached by a blocking
+ * channel and a shared memory file); whatever may take time on the other side returns a promise if it likes.
+ */
+import type {MmioDevice} from '../board/bus.js';
+import type {GuestRam} from '../host/ram.js';
+import type {QueueNumbering} from '../virtio/balloon/spec.js';
+
+type MaybeAsync<T> = T | Promise<T>;
+
+/** One access of the device to guest memory, in order. A discard is the host's: the pages' contents are given up. */
+export interface MemoryAccess {
+	readonly kind: 'read' | 'write' | 'discard';
+	/** Guest-physical, bytes. */
+	readonly address: number;
+	readonly sizeBytes: number;
+}
+
+/**
+ * What the host can ask of a balloon. Every action is optional: a check that needs one which the target does not have
+ * is not applicable.
+ */
+export interface HostActions {
+	/** Asks the guest for a balloon of so many 4 KiB pages: num_pages. */
+	setTargetPages?(pages: number): MaybeAsync<void>;
+	/** Asks the guest for statistics. */
+	requestStats?(): MaybeAsync<void>;
+	/** The guest's last statistics: value by tag (VIRTIO 1.4 5.5.6.4). */
+	stats?(): MaybeAsync<ReadonlyMap<number, bigint> | undefined>;
+	/** Opens a round of free page hints under a new command id. */
+	startHinting?(): MaybeAsync<void>;
+	/** Ends the round: no more hints can be used (VIRTIO_BALLOON_CMD_ID_STOP). */
+	stopHinting?(): MaybeAsync<void>;
+	/** The hints were used (VIRTIO_BALLOON_CMD_ID_DONE). */
+	doneHinting?(): MaybeAsync<void>;
+}
+
+/** A device as power-on leaves it, with memory of its own. */
+export interface TargetDevice {
+	/** The slot's registers: offset from its base, width in bytes. */
+	readonly mmio: MmioDevice;
+	/** Guest memory as the driver sees it. */
+	readonly ram: GuestRam;
+	/** Where queues are numbered from: see QueueNumbering. */
+	readonly queueNumbering: QueueNumbering;
+	readonly host: HostActions;
+	/** The level of the slot's interrupt line. */
+	interruptLevel(): boolean;
+	/** Returns when the device has done all that it has to do at this moment. */
+	settle(): MaybeAsync<void>;
+	/** Lets time pass, ns. */
+	advance(ns: number): MaybeAsync<void>;
+	/**
+	 * Starts to write down what the device does to guest memory; the function that comes back ends it and returns the
+	 * record. Absent where nobody can see it, as with a foreign process.
+	 */
+	watch?(): () => MemoryAccess[];
+	close(): MaybeAsync<void>;
+}
+
+export interface ConformanceTarget {
+	/** What a report calls it. */
+	readonly name: string;
+	/** A fresh device. The kit closes one before it asks for the next. */
+	start(): MaybeAsync<TargetDevice>;
+	close(): MaybeAsync<void>;
+}

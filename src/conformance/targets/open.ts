@@ -1,0 +1,31 @@
+/** The target that a name or a path on the command line means. */
+import {pathToFileURL} from 'node:url';
+import {UsageError} from '../../errors.js';
+import type {ConformanceTarget} from '../target.js';
+import {builtinDevice} from './builtin.js';
+import {DeviceTarget, type DeviceFactory} from './device-target.js';
+
+/** Targets by name. A path is a module that exports `createDevice`. */
+const NAMED: Readonly<Record<string, () => ConformanceTarget | Promise<ConformanceTarget>>> = {
+	builtin: () => new DeviceTarget('builtin', (parts) => builtinDevice(parts)),
+};
+
+/** Throws UsageError for what is neither a target's name nor a module that exports a device. */
+export async function openTarget(text: string): Promise<ConformanceTarget> {
+	const named = NAMED[text];
+	if (named) {
+		return named();
+	}
+	const known = `known: ${Object.keys(NAMED).join(', ')}, or the path of a module`;
+	let module: {createDevice?: unknown};
+	try {
+		module = (await import(pathToFileURL(text).href)) as {createDevice?: unknown};
+	} catch (error) {
+		const why = error instanceof Error ? error.message : String(error);
+		throw new UsageError(`--target "${text}" cannot be loaded: ${why} (${known})`, {}, error);
+	}
+	if (typeof module.createDevice !== 'function') {
+		throw new UsageError(`--target "${text}" exports no function createDevice (${known})`);
+	}
+	return new DeviceTarget(text, module.createDevice as DeviceFactory);
+}
