@@ -5,6 +5,7 @@ import yargs from 'yargs';
 import {hideBin} from 'yargs/helpers';
 import {UsageError, VmsimError} from '../errors.js';
 import {command as check} from './check.js';
+import {command as compare} from './compare.js';
 import {command as explore} from './explore.js';
 import {command as exportCapture} from './export.js';
 import {command as inspect} from './inspect.js';
@@ -67,6 +68,7 @@ try {
 		.command(inspect)
 		.command(check)
 		.command(report)
+		.command(compare)
 		.command(explore)
 		.command(exportCapture)
 		.command(wireshark)

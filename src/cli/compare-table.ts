@@ -1,0 +1,71 @@
+/** The tables of `vmsim compare`. */
+import type {DesignResult} from '../compare/design-result.js';
+import {formatSeconds, formatSize, NS_PER_MS, NS_PER_S} from '../units.js';
+
+export interface ComparedTrace {
+	readonly name: string;
+	readonly designs: readonly DesignResult[];
+}
+
+const COLUMNS: readonly (readonly [title: string, value: (design: DesignResult) => string])[] = [
+	['design', ({name}) => name],
+	['freed', ({freed_blocks}) => String(freed_blocks)],
+	['reported', ({reported_blocks}) => String(reported_blocks)],
+	['stuck', ({stuck_blocks}) => String(stuck_blocks)],
+	['refcnt', ({refcnt}) => String(refcnt)],
+	['calls', ({report_calls}) => String(report_calls)],
+	['drain', ({drain_ns}) => formatTime(drain_ns)],
+	['locks', ({lock_acquisitions}) => String(lock_acquisitions)],
+	['useless', ({useless_visits}) => String(useless_visits)],
+	['off lists', ({pages_off_list_peak}) => String(pages_off_list_peak)],
+	['refaults', ({refaults}) => orNone(refaults)],
+	['stalls', ({allocation_stalls}) => orNone(allocation_stalls)],
+	['split', ({huge_pages_split}) => orNone(huge_pages_split)],
+	['residual', ({residual_bytes}) => formatSize(residual_bytes)],
+];
+
+const LEGEND = `
+freed: frees that left a block of the reporting order or above. stuck: such blocks, free and unknown to the host at the
+end. drain: from the first such free to the end of the last report. locks: zone locks that the design took. useless:
+looks that found nothing to report. off lists: most pages held back at one time. split: huge pages of the host.
+residual: free memory of any size that the host does not know.
+`;
+
+export function compareTable(designs: readonly DesignResult[]): string {
+	const rows = [
+		COLUMNS.map(([title]) => title),
+		...designs.map((design) => COLUMNS.map(([, value]) => value(design))),
+	];
+	const problems = designs.flatMap(({name, problems}) => problems.map((problem) => `${name}: ${problem}\n`));
+	return `${align(rows)}${LEGEND}${problems.length === 0 ? '' : `\n${problems.join('')}`}`;
+}
+
+/** Missed memory, a row for each trace and a column for each design. */
+export function missedTable(traces: readonly ComparedTrace[]): string {
+	const designs = traces[0]?.designs ?? [];
+	const rows = [
+		['design', ...traces.map(({name}) => name)],
+		...designs.map(({name}, at) => [
+			name,
+			...traces.map((trace) => formatSize(trace.designs[at]!.missed_bytes)),
+		]),
+	];
+	return `${align(rows)}\nFree at the end of each trace, in blocks of the reporting order, and unknown to the host.\n`;
+}
+
+function formatTime(ns: number): string {
+	return ns >= NS_PER_S ? formatSeconds(ns) : `${(ns / NS_PER_MS).toFixed(2)} ms`;
+}
+
+function orNone(value: number | null): string {
+	return value === null ? '-' : String(value);
+}
+
+/** The first column to the left, the others to the right. */
+function align(rows: readonly (readonly string[])[]): string {
+	const widths = rows[0]!.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)));
+	const lines = rows.map((row) =>
+		row.map((text, at) => (at === 0 ? text.padEnd(widths[at]!) : text.padStart(widths[at]!))).join('  '),
+	);
+	return `${lines.join('\n')}\n`;
+}

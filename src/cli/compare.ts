@@ -1,0 +1,192 @@
+/**
+ * `vmsim compare`: the same load under several designs of free page reporting, each in a process of its own. With one
+ * design it measures in this process, which is what its children are started for.
+ */
+import {availableParallelism} from 'node:os';
+import {fileURLToPath} from 'node:url';
+import type {CommandModule} from 'yargs';
+import {runChildren} from '../compare/children.js';
+import type {DesignResult} from '../compare/design-result.js';
+import {measureRun, measureTwoZones} from '../compare/measure.js';
+import {findRecordings, type Recording} from '../compare/recordings.js';
+import {UsageError} from '../errors.js';
+import {readDesign} from '../guest-kernel/reporting/registry.js';
+import {compareTable, missedTable, type ComparedTrace} from './compare-table.js';
+import {FLAGS, planRun, yargsOptions} from './run-options.js';
+import {readChoice, readInteger} from './values.js';
+
+const SCHEMA_VERSION = 1;
+const MAIN = fileURLToPath(new URL('main.js', import.meta.url));
+const DEFAULT_DESIGNS =
+	'mainline,bitmap-v12,bitmap-v12,recheck=on,bitmap-v12-per-zone,flag=before,' +
+	'bitmap-v12-per-zone,flag=after,bitmap-v12-fetch-inc,bitmap-v12-swap,off';
+/** Flags of a run that have no meaning where several runs are compared. */
+const NOT_OURS = ['reporting', 'json', 'quiet'];
+const RUN_FLAGS = Object.keys(FLAGS).filter((name) => {
+	const group = FLAGS[name]!.group;
+	return (
+		!NOT_OURS.includes(name) &&
+		['The machine', 'The balloon device', 'The guest kernel', 'The workload'].includes(group)
+	);
+});
+
+interface CompareArguments extends Record<string, unknown> {
+	designs?: string;
+	scenario?: string;
+	traces?: string;
+	jobs?: string;
+	json?: boolean;
+}
+
+export const command: CommandModule<object, CompareArguments> = {
+	command: 'compare',
+	describe: 'Put reporting designs side by side under the same load',
+	builder: (yargs) => {
+		const runOptions = Object.entries(yargsOptions()).filter(([name]) => RUN_FLAGS.includes(name));
+		return yargs
+			.options({
+				designs: {
+					type: 'string',
+					requiresArg: true,
+					describe: 'mainline,bitmap-v12,recheck=on,...: a switch belongs to the design before it [all]',
+				},
+				scenario: {
+					type: 'string',
+					requiresArg: true,
+					describe: 'two-zones: the experiment that separates them',
+				},
+				traces: {
+					type: 'string',
+					requiresArg: true,
+					describe: 'Replay every NAME.ftrace.txt.gz of this directory',
+				},
+				jobs: {type: 'string', requiresArg: true, describe: 'Processes at a time [one per CPU]'},
+				json: {type: 'boolean', describe: 'The result as JSON'},
+				...Object.fromEntries(runOptions),
+			})
+			.example('$0 compare --scenario two-zones', 'who misses what')
+			.example('$0 compare -w churn -m 512M --designs mainline,bitmap-v12', 'two designs under one workload')
+			.example('$0 compare --traces traces', 'missed memory over recorded traces') as never;
+	},
+	handler: async (args) => {
+		process.stdout.write(await compare(args));
+	},
+};
+
+/** `a,b,switch=value,c` is a, b with its switch, and c. Throws UsageError for one that is none, or given twice. */
+export function readDesigns(text: string): string[] {
+	const designs: string[] = [];
+	for (const part of text.split(',').map((piece) => piece.trim())) {
+		if (part.includes('=') && designs.length > 0) {
+			designs[designs.length - 1] += `,${part}`;
+		} else {
+			designs.push(part);
+		}
+	}
+	for (const [at, design] of designs.entries()) {
+		readDesign(design, '--designs');
+		if (designs.indexOf(design) < at) {
+			throw new UsageError(`--designs ${JSON.stringify(text)} names ${design} twice`);
+		}
+	}
+	return designs;
+}
+
+async function compare(args: CompareArguments): Promise<string> {
+	const designs = readDesigns(args.designs ?? DEFAULT_DESIGNS);
+	const given = RUN_FLAGS.filter((name) => args[name] !== undefined);
+	const jobs = readInteger('--jobs', args.jobs ?? String(availableParallelism()), 1, 256);
+	const json = args.json === true;
+	if (args.scenario !== undefined) {
+		readChoice('--scenario', args.scenario, ['two-zones'] as const);
+		refuseTogether('--scenario two-zones', args.traces === undefined ? given : ['traces', ...given]);
+		const results = await measureAll(designs, ['--scenario', args.scenario], jobs, measureTwoZones);
+		return present({scenario: args.scenario}, results, json);
+	}
+	if (args.traces !== undefined) {
+		const own = [
+			'workload',
+			'trace',
+			'kpageflags-start',
+			'kpageflags-end',
+			'zoneinfo',
+			'reports',
+			'guest-mem',
+		];
+		refuseTogether(
+			'--traces',
+			given.filter((name) => own.includes(name)),
+		);
+		const recordings = findRecordings('--traces', args.traces);
+		const flags = flagsOf(args, given);
+		return presentTraces(await measureTraces(recordings, designs, flags, jobs), json);
+	}
+	const {plan} = planRun(Object.fromEntries(given.map((name) => [name, args[name]])), undefined);
+	const results = await measureAll(designs, flagsOf(args, given), jobs, (design) =>
+		measureRun(plan, plan.replay, design),
+	);
+	return present({workload: plan.workload.name}, results, json);
+}
+
+function refuseTogether(flag: string, others: readonly string[]): void {
+	if (others.length > 0) {
+		throw new UsageError(`${flag} contradicts --${others[0]}: it brings its own load`);
+	}
+}
+
+function flagsOf(args: CompareArguments, given: readonly string[]): string[] {
+	return given.map((name) => `--${name}=${String(args[name])}`);
+}
+
+/** In this process if it is one design, else each in a process of its own with the same flags. */
+async function measureAll(
+	designs: readonly string[],
+	flags: readonly string[],
+	jobs: number,
+	measure: (design: string) => DesignResult | Promise<DesignResult>,
+): Promise<DesignResult[]> {
+	if (designs.length === 1) {
+		return [await measure(designs[0]!)];
+	}
+	const texts = await runChildren(
+		designs.map((design) => childArguments(design, flags)),
+		jobs,
+	);
+	return texts.flatMap(readChild);
+}
+
+function childArguments(design: string, flags: readonly string[]): string[] {
+	return [MAIN, 'compare', '--json', '--designs', design, ...flags];
+}
+
+function readChild(text: string): DesignResult[] {
+	return (JSON.parse(text) as {designs: DesignResult[]}).designs;
+}
+
+async function measureTraces(
+	recordings: readonly Recording[],
+	designs: readonly string[],
+	flags: readonly string[],
+	jobs: number,
+): Promise<ComparedTrace[]> {
+	const pairs = recordings.flatMap(({flags: replay}) =>
+		designs.map((design) => childArguments(design, [...replay, ...flags])),
+	);
+	const results = (await runChildren(pairs, jobs)).flatMap(readChild);
+	return recordings.map(({name}, at) => ({
+		name,
+		designs: results.slice(at * designs.length, (at + 1) * designs.length),
+	}));
+}
+
+function present(load: Record<string, string>, designs: readonly DesignResult[], json: boolean): string {
+	return json
+		? `${JSON.stringify({schema_version: SCHEMA_VERSION, ...load, designs}, null, 2)}\n`
+		: compareTable(designs);
+}
+
+function presentTraces(traces: readonly ComparedTrace[], json: boolean): string {
+	return json
+		? `${JSON.stringify({schema_version: SCHEMA_VERSION, traces}, null, 2)}\n`
+		: missedTable(traces);
+}

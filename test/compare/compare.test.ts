@@ -1,0 +1,108 @@
+import test from 'ava';
+import type {DesignResult} from '../../src/compare/design-result.js';
+import {runChildren} from '../../src/compare/children.js';
+import {findRecordings} from '../../src/compare/recordings.js';
+import {readDesigns} from '../../src/cli/compare.js';
+import {UsageError} from '../../src/errors.js';
+import {vmsim} from '../helpers/cli.js';
+
+interface Compared {
+	scenario?: string;
+	workload?: string;
+	designs: DesignResult[];
+}
+
+test('two zones: the table that separates the designs', async (t) => {
+	const {code, stdout, stderr} = await vmsim(['compare', '--scenario', 'two-zones', '--json']);
+	t.is(code, 0, stderr);
+	const {scenario, designs} = JSON.parse(stdout) as Compared;
+	t.is(scenario, 'two-zones');
+	const rows = designs.map(({name, freed_blocks, reported_blocks, stuck_blocks, refcnt, report_calls}) => [
+		name,
+		freed_blocks,
+		reported_blocks,
+		stuck_blocks,
+		refcnt,
+		report_calls,
+	]);
+	t.deepEqual(rows, [
+		['mainline', 128, 128, 0, 0, 4],
+		['bitmap-v12', 128, 64, 64, 0, 4],
+		['bitmap-v12,recheck=on', 128, 128, 0, 0, 8],
+		['bitmap-v12-per-zone,flag=before', 128, 128, 0, 0, 8],
+		['bitmap-v12-per-zone,flag=after', 128, 96, 32, 0, 6],
+		['bitmap-v12-fetch-inc', 128, 128, 0, 0, 8],
+		['bitmap-v12-swap', 128, 128, 0, 0, 8],
+		['off', 64, 0, 64, 0, 0],
+	]);
+	const mainline = designs[0]!;
+	t.true(
+		mainline.drain_ns >= 4e9 && mainline.drain_ns < 4.1e9,
+		'the second pass is 4 s after the first free',
+	);
+	t.true(designs[1]!.drain_ns < 1e6);
+});
+
+test('a workload in whole machines: the same load, other figures', async (t) => {
+	const designs = 'mainline,bitmap-v12,initial-flush=on,off';
+	const {code, stdout, stderr} = await vmsim([
+		...['compare', '-w', 'memhog,size=64M', '-m', '192M', '--designs', designs, '--json'],
+	]);
+	t.is(code, 0, stderr);
+	const {workload, designs: results} = JSON.parse(stdout) as Compared;
+	t.is(workload, 'memhog');
+	t.deepEqual(
+		results.map(({name}) => name),
+		['mainline', 'bitmap-v12,initial-flush=on', 'off'],
+	);
+	const [mainline, bitmap, off] = results;
+	t.true(mainline!.reported_blocks > 0 && mainline!.report_calls > 0);
+	t.is(mainline!.missed_bytes, 0);
+	t.true(bitmap!.lock_acquisitions > mainline!.lock_acquisitions);
+	t.is(off!.reported_blocks, 0);
+	t.true(off!.missed_bytes > 64 * 2 ** 20);
+	t.true(results.every(({freed_blocks}) => freed_blocks > 0));
+});
+
+test('a switch belongs to the design before it', (t) => {
+	t.deepEqual(readDesigns('mainline,bitmap-v12,recheck=on,irq-lock=on,off'), [
+		'mainline',
+		'bitmap-v12,recheck=on,irq-lock=on',
+		'off',
+	]);
+	t.throws(() => readDesigns('mainline,mainline'), {instanceOf: UsageError, message: /twice/});
+	t.throws(() => readDesigns('mainline,recheck=on'), {instanceOf: UsageError, message: /no switches/});
+	t.throws(() => readDesigns('bitmap-v13'), {instanceOf: UsageError, message: /--designs "bitmap-v13"/});
+});
+
+test('bad input: exit code 2, and a line that says what is wrong', async (t) => {
+	const [scenario, both, traces] = await Promise.all([
+		vmsim(['compare', '--scenario', 'three-zones']),
+		vmsim(['compare', '--scenario', 'two-zones', '-w', 'churn']),
+		vmsim(['compare', '--traces', '/nowhere']),
+	]);
+	t.is(scenario.code, 2);
+	t.regex(scenario.stderr, /"three-zones" is not one of two-zones/);
+	t.is(both.code, 2);
+	t.regex(both.stderr, /--scenario two-zones contradicts --workload/);
+	t.is(traces.code, 2);
+	t.regex(traces.stderr, /--traces "\/nowhere"/);
+});
+
+test('the recording that ships with vmsim is found with what lies beside it', (t) => {
+	const [untar] = findRecordings('--traces', 'traces');
+	t.is(untar!.name, 'untar');
+	for (const flag of ['--trace', '--kpageflags-start', '--zoneinfo', '--reports']) {
+		t.true(untar!.flags.includes(flag));
+	}
+	t.throws(() => findRecordings('--traces', 'docs'), {instanceOf: UsageError, message: /ftrace\.txt\.gz/});
+});
+
+test('children: results in order, at most so many at a time; the first failure ends it', async (t) => {
+	const echo = (text: string) => ['-e', `process.stdout.write(${JSON.stringify(text)})`];
+	t.deepEqual(await runChildren([echo('a'), echo('b'), echo('c')], 2), ['a', 'b', 'c']);
+	await t.throwsAsync(runChildren([['-e', 'console.error("no luck"); process.exit(3)']], 1), {
+		code: 'CHILD_FAILED',
+		message: /exit code 3: no luck/,
+	});
+});
