@@ -18,7 +18,7 @@ import {HostMemory} from '../src/host/frames.js';
 import {GuestMemory} from '../src/host/guest-memory.js';
 import {MiB} from '../src/units.js';
 
-const KERNELS = {sieve: 500, copy: 4000, xorshift: 40_000_000, quicksort: 160};
+const KERNELS = {sieve: 1500, copy: 12_000, xorshift: 120_000_000, quicksort: 480};
 /** What the engine must reach of QEMU's speed. */
 const TARGET = 0.1;
 const QEMU = 'qemu-system-riscv64';
