@@ -78,6 +78,8 @@ export class ProgramRun {
 			this.ended = 'host-memory-exhausted';
 		} finally {
 			machine.memory.flushDiscards();
+			// The few free frames that were kept for quick use: nobody needs them any more.
+			machine.host.trim();
 			process.rssEndBytes = processRssBytes();
 			process.wallMs = wallMs() - startMs;
 			onSlice();

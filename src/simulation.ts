@@ -152,6 +152,8 @@ export class Simulation {
 			await feed?.close();
 		}
 		machine.memory.flushDiscards();
+		// The few free frames that were kept for quick use: nobody needs them any more.
+		machine.host.trim();
 		process.rssEndBytes = processRssBytes();
 		process.wallMs = wallMs() - startMs;
 		onSlice();
