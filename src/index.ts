@@ -70,7 +70,17 @@ export {
 } from './scenario/reporting-bench.js';
 export {twoZones, type TwoZonesOptions, type TwoZonesResult} from './scenario/two-zones.js';
 
-// Captures.
+// Captures: written, read, asked, checked and drawn.
 export {Capture, type CaptureOptions} from './inspect/capture.js';
-export {PcapngReader} from './inspect/pcapng-reader.js';
+export {PcapngReader, CaptureFormatError, type PacketHandler} from './inspect/pcapng-reader.js';
 export type {ByteSink} from './inspect/pcapng-writer.js';
+export type {Packet} from './inspect/packet.js';
+export {PacketSource, type PacketSourceOptions} from './inspect/packet-source.js';
+export {decodeEvent} from './inspect/decode.js';
+export {describeEvent} from './inspect/describe.js';
+export {compileFilter, type Filter} from './inspect/filter/compile.js';
+export {CaptureStats, QueueStats} from './inspect/stats.js';
+export {RingTracker, RingState} from './inspect/rings.js';
+export {ProtocolChecker, allRules} from './inspect/check/checker.js';
+export type {Rule, Violation} from './inspect/check/rule.js';
+export {watchLive} from './inspect/views/live.js';
