@@ -152,6 +152,7 @@ local HEADER_SIZE = 16
 local NO_SLOT, NO_QUEUE, NO_ROLE = 0xff, 0xffff, 0xff
 local WIDTH = { u8 = 1, u16 = 2, u32 = 4, u64 = 8, bool = 1 }
 local F_NEXT, F_WRITE, F_INDIRECT = 1, 2, 4
+local STATUS_REGISTER, NEEDS_RESET = 0x070, 64
 
 ---------------------------------------------------------------------------------------------------------------------
 -- Protocol fields, from the tables.
@@ -233,7 +234,7 @@ vmsim.experts = expert_list
 local state, notes
 
 function vmsim.init()
-  state = { open = {}, size = {}, next_index = {} }
+  state = { open = {}, size = {}, next_index = {}, status = {} }
   notes = {}  -- by frame number: what this packet is told by the others
 end
 
@@ -248,6 +249,16 @@ local function forget(slot, queue)
       if math.floor(of_queue / 65536) == slot and (queue == nil or of_queue % 65536 == queue) then kept[key] = nil end
     end
   end
+end
+
+-- A write of 0 is a reset, and DEVICE_NEEDS_RESET is not the driver's.
+local function clears_a_bit(from, to)
+  for power = 0, 7 do
+    local mask = 2 ^ power
+    local was, is = math.floor(from / mask) % 2, math.floor(to / mask) % 2
+    if to ~= 0 and mask ~= NEEDS_RESET and was == 1 and is == 0 then return true end
+  end
+  return false
 end
 
 -- Ring indices count through, modulo 2^16.
@@ -288,6 +299,10 @@ local function first_pass(record, tvb, pinfo)
     forget(record.slot, record.queue)
   elseif record.event == "device-reset" then
     forget(record.slot)
+  elseif record.event == "status" then
+    state.status[record.slot] = tvb(17, 1):uint()
+  elseif record.event == "mmio" and record.flags % 2 == 1 and tvb(16, 4):le_uint() == STATUS_REGISTER then
+    note.status_cleared = clears_a_bit(state.status[record.slot] or 0, tvb(24, 4):le_uint())
   end
 end
 
@@ -422,7 +437,7 @@ local function queue_name(record)
 end
 
 local function expert_infos(tree, record, tvb, note)
-  for name in pairs({ index_jump = 1, index_order = 1, used_unknown = 1, late_discard = 1 }) do
+  for name in pairs({ index_jump = 1, index_order = 1, used_unknown = 1, late_discard = 1, status_cleared = 1 }) do
     if note[name] then tree:add_proto_expert_info(experts[name]) end
   end
   if record.event == "ring-fault" then tree:add_proto_expert_info(experts.ring_fault, record.texts["fault.code"])
@@ -430,9 +445,6 @@ local function expert_infos(tree, record, tvb, note)
   elseif record.event == "integrity-failure" then tree:add_proto_expert_info(experts.lost_content)
   elseif record.event == "features" and record.flags % 2 == 0 then tree:add_proto_expert_info(experts.features_refused)
   elseif record.event == "notify" and tvb(16, 1):uint() ~= IGNORED_NONE then tree:add_proto_expert_info(experts.notify_ignored)
-  elseif record.event == "status" then
-    local from, to = tvb(16, 1):uint(), tvb(17, 1):uint()
-    if to ~= 0 and bit32.band(from, bit32.bnot(to)) ~= 0 then tree:add_proto_expert_info(experts.status_cleared) end
   end
 end
 

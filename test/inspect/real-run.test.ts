@@ -1,6 +1,6 @@
 /** The inspector on real traffic: the machine's own driver and device, and a scripted driver that breaks the rules. */
 import {spawn} from 'node:child_process';
-import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -143,6 +143,34 @@ test('inspect reads standard input, filters, counts and picks fields', async (t)
 	child.stdin.end(readFileSync(CAPTURE));
 	t.is(await new Promise((resolve) => child.on('close', resolve)), 0);
 	t.regex(output, /^(\d+\t0\t\d+\n){2}$/);
+});
+
+test('--follow shows what is added to a file that is still growing', async (t) => {
+	const growing = path('growing.pcapng');
+	const file = readFileSync(CAPTURE);
+	writeFileSync(growing, file.subarray(0, 5000));
+	const child = spawn(process.execPath, [MAIN, 'inspect', growing, '--follow'], {
+		stdio: ['ignore', 'pipe', 'inherit'],
+	});
+	let lines = '';
+	const until = (wanted: RegExp): Promise<void> =>
+		new Promise((resolve) => {
+			const look = (): void => {
+				if (wanted.test(lines)) {
+					child.stdout.off('data', look);
+					resolve();
+				}
+			};
+			child.stdout.on('data', look);
+			look();
+		});
+	child.stdout.on('data', (text: Buffer) => (lines += text.toString()));
+	await until(/\n/);
+	t.notRegex(lines, /workload done/);
+	appendFileSync(growing, file.subarray(5000));
+	await until(/workload done/);
+	child.kill();
+	t.is(lines.split('\n').length - 1, eventsOf(file).length);
 });
 
 test('--rings shows the ring at a packet and at a time', async (t) => {

@@ -1,4 +1,8 @@
-import {readFileSync} from 'node:fs';
+import {execFileSync} from 'node:child_process';
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import fc from 'fast-check';
 import {GENERATED, withTables} from '../../scripts/inspect-tables.js';
@@ -8,9 +12,11 @@ import {Linker} from '../../src/inspect/link.js';
 import {fieldText} from '../../src/inspect/views/structured.js';
 import {anyEvent} from '../helpers/arbitrary-event.js';
 import {captureOf, readCapture} from '../helpers/captures.js';
+import {CORRUPTIONS} from '../helpers/corrupt-capture.js';
 import {eventStream} from '../helpers/event-stream.js';
-import {TSHARK_ABSENT, hasTshark, tshark, tsharkCounts} from '../helpers/tshark.js';
+import {DISSECTOR, TSHARK_ABSENT, hasTshark, tshark, tsharkCounts} from '../helpers/tshark.js';
 
+const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const HEALTHY = captureOf(eventStream({rounds: 8, indirect: true}));
 const ANYTHING = captureOf(
 	fc.sample(anyEvent, {seed: 6, numRuns: 300}).map((event, index) => ({timeNs: 1_000_003 * index, event})),
@@ -154,4 +160,79 @@ withTshark('a filter picks the very same packets here and in tshark', (t) => {
 		t.deepEqual(pickedHere(HEALTHY, expression), theirs, expression);
 		t.true(theirs.length > 0, expression);
 	}
+});
+
+/** Rules of `vmsim check` that Wireshark raises too, and under which name. */
+const EXPERTS: Record<string, string> = {
+	'chain-loop': 'desc_loop',
+	'readable-after-writable': 'desc_order',
+	'avail-index-jump': 'index_jump',
+	'avail-index-order': 'index_order',
+	'used-index-order': 'index_order',
+	'used-without-avail': 'used_unknown',
+	'used-twice': 'used_unknown',
+	'completion-before-discard': 'late_discard',
+	'status-bit-cleared': 'status_cleared',
+	'device-found-fault': 'ring_fault',
+	'lost-content': 'lost_content',
+};
+
+withTshark(
+	'Wireshark raises an expert info where check finds a violation, and none on a healthy capture',
+	(t) => {
+		const numbers = (file: Uint8Array, filter: string): number[] =>
+			tshark(file, '-Y', filter, '-T', 'fields', '-e', 'frame.number').map(Number);
+		t.deepEqual(numbers(HEALTHY, '_ws.expert.severity >= warning'), []);
+		for (const [rule, expert] of Object.entries(EXPERTS)) {
+			const {events, packet} = CORRUPTIONS[rule]!();
+			t.true(numbers(captureOf(events), `vmsim.expert.${expert}`).includes(packet), rule);
+		}
+	},
+);
+
+withTshark('the second pass ties an avail entry to its answer', (t) => {
+	const pairs = tshark(
+		HEALTHY,
+		...['-2', '-Y', 'vmsim.response_in', '-T', 'fields', '-e', 'frame.number', '-e', 'vmsim.response_in'],
+	);
+	const answers = new Map<number, number>();
+	forEachPacket(HEALTHY, ({number}, {linker}) => {
+		if (linker.requestIn > 0) {
+			answers.set(linker.requestIn, number);
+		}
+	});
+	t.deepEqual(
+		pairs,
+		[...answers]
+			.map(([request, answer]) => `${request}\t${answer}`)
+			.toSorted((one, other) => parseInt(one) - parseInt(other)),
+	);
+});
+
+withTshark('after vmsim wireshark --install tshark reads captures by itself', async (t) => {
+	const home = mkdtempSync(join(tmpdir(), 'vmsim-home-'));
+	t.teardown(() => rmSync(home, {recursive: true}));
+	const env = {...process.env, HOME: home, XDG_CONFIG_HOME: home};
+	const installed = execFileSync(process.execPath, [MAIN, 'wireshark', '--install'], {
+		env,
+		encoding: 'utf8',
+	}).trim();
+	t.true(installed.startsWith(home));
+	writeFileSync(join(home, 'capture.pcapng'), HEALTHY);
+	const lines = execFileSync('tshark', ['-r', join(home, 'capture.pcapng'), '-Y', 'vmsim.event == avail'], {
+		env,
+		encoding: 'utf8',
+		stdio: ['ignore', 'pipe', 'ignore'],
+	});
+	t.regex(lines, /VMSIM \d+ reporting_vq avail \[0\] head 0/);
+});
+
+withTshark('a running machine is read live through a pipe', (t) => {
+	const run = `"${process.execPath}" "${MAIN}" run -m 128M -w memhog,size=16M --quiet --capture - 2>/dev/null`;
+	const read = `tshark -X "lua_script:${DISSECTOR}" -i - -c 60 -T fields -e vmsim.event 2>/dev/null`;
+	const events = execFileSync('/bin/sh', ['-c', `${run} | ${read}`], {encoding: 'utf8'})
+		.trim()
+		.split('\n');
+	t.is(events.length, 60);
+	t.true(events.every((event) => Number(event) > 0));
 });

@@ -121,9 +121,11 @@ function drawBlocks() {
 	}
 	const columns = Math.ceil(Math.sqrt(count * 2));
 	const rows = Math.ceil(count / columns);
-	const cell = Math.max(3, Math.floor(900 / columns));
+	// Whole pixels, so that the gaps between cells are all the same.
+	const cell = Math.max(3, Math.floor(blocksCanvas.parentElement.clientWidth / columns));
 	blocksCanvas.width = columns * cell;
 	blocksCanvas.height = rows * cell;
+	blocksCanvas.style.width = `${columns * cell}px`;
 	const context = blocksCanvas.getContext('2d');
 	const colors = stateColors();
 	const counts = STATES.map(() => 0);

@@ -12,6 +12,8 @@ const TIMELINE_HEIGHT = 220;
 const AXIS_HEIGHT = 18;
 /** With more phases than this in the window only those with room for their name get a line. */
 const MARKS_WITHOUT_LABEL = 20;
+/** Width of a letter of a label, px. */
+const LETTER = 6;
 const timeline = document.getElementById('timeline');
 
 /** A curve keeps its value until the next sample: steps. Off the window one sample is kept on either side. */
@@ -102,8 +104,11 @@ function drawMarks(width, height) {
 			timeline.append(svg('line', {class: 'mark', x1: x, x2: x, y1: 0, y2: height}, svg('title', {}, text)));
 		}
 		if (labelled) {
-			timeline.append(svg('text', {x: x + 3, y: 10}, text));
-			free = x + 12 + 6 * text.length;
+			const fits = x + 3 + LETTER * text.length < LEFT + width;
+			timeline.append(
+				svg('text', {x: fits ? x + 3 : x - 3, y: 10, 'text-anchor': fits ? 'start' : 'end'}, text),
+			);
+			free = x + 12 + LETTER * text.length;
 		}
 	}
 }
