@@ -10,7 +10,8 @@ import {NS_PER_MS} from './units.js';
 export interface ProgramRunHooks {
 	/** Called between two slices of the run. */
 	onSlice?: () => void;
-	interrupted?: () => boolean;
+	/** Ends the run at the next slice, and says how. */
+	interrupted?: () => 'interrupted' | 'quit' | undefined;
 	wallMs?: () => number;
 	/** Keep virtual time from running ahead of wall time: for a person at the console. */
 	paced?: boolean;
@@ -50,7 +51,7 @@ export class ProgramRun {
 	/** Runs to the end and returns why it ended. Throws GUEST_STUCK. */
 	async run({
 		onSlice = () => {},
-		interrupted = () => false,
+		interrupted = () => undefined,
 		wallMs = () => performance.now(),
 		paced = false,
 	}: ProgramRunHooks = {}): Promise<RunEnd> {
@@ -67,9 +68,7 @@ export class ProgramRun {
 				const aheadMs = paced ? machine.clock.nowNs / NS_PER_MS - (wallMs() - startMs) : 0;
 				// Lets signals, keys and streams have their turn.
 				await new Promise((resolve) => (aheadMs > 1 ? setTimeout(resolve, aheadMs) : setImmediate(resolve)));
-				if (interrupted()) {
-					this.ended ??= 'interrupted';
-				}
+				this.ended ??= interrupted();
 			}
 		} catch (error) {
 			if (!(error instanceof VmsimError && error.code === 'HOST_MEMORY_EXHAUSTED')) {

@@ -9,6 +9,8 @@ export type RunEnd =
 	| 'workload-done'
 	| 'duration'
 	| 'interrupted'
+	/** The person at the console quit. */
+	| 'quit'
 	/** A guest made of instructions switched itself off, asked for a reboot, or ended with a failure code. */
 	| 'guest-off'
 	| 'guest-reset'

@@ -20,7 +20,8 @@ export async function runProgram(plan: RunPlan): Promise<RunResult> {
 	try {
 		await run.run({
 			onSlice: () => serial.flush(),
-			interrupted: () => interrupt.requested || serial.quit || capture?.flush() === false,
+			interrupted: () =>
+				serial.quit ? 'quit' : interrupt.requested || capture?.flush() === false ? 'interrupted' : undefined,
 			paced: serial.interactive,
 		});
 	} finally {
