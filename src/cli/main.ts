@@ -7,6 +7,7 @@ import {UsageError, VmsimError} from '../errors.js';
 import {command as check} from './check.js';
 import {command as compare} from './compare.js';
 import {command as explore} from './explore.js';
+import {command as conformance} from './conformance.js';
 import {command as exportCapture} from './export.js';
 import {command as inspect} from './inspect.js';
 import {command as report} from './report.js';
@@ -67,6 +68,7 @@ try {
 		.command(run)
 		.command(inspect)
 		.command(check)
+		.command(conformance)
 		.command(report)
 		.command(compare)
 		.command(explore)

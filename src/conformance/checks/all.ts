@@ -1,0 +1,19 @@
+/** Every check of a device, in the order in which a report shows them. */
+import type {Check} from '../check.js';
+import {BALLOON_CHECKS} from './balloon.js';
+import {CONFIG_CHECKS} from './config.js';
+import {FEATURE_CHECKS} from './features.js';
+import {MMIO_CHECKS} from './mmio.js';
+import {NOTIFICATION_CHECKS} from './notification.js';
+import {RING_CHECKS} from './ring.js';
+import {STATUS_CHECKS} from './status.js';
+
+export const DEVICE_CHECKS: readonly Check[] = [
+	...STATUS_CHECKS,
+	...FEATURE_CHECKS,
+	...CONFIG_CHECKS,
+	...MMIO_CHECKS,
+	...RING_CHECKS,
+	...NOTIFICATION_CHECKS,
+	...BALLOON_CHECKS,
+];

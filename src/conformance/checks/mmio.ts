@@ -1,0 +1,272 @@
+/** virtio-mmio version 2: VIRTIO 1.4 4.2, and queue reset, 2.6.1. */
+import {
+	VIRTIO_F_RING_RESET,
+	VIRTIO_ID_BALLOON,
+	VIRTIO_MMIO_INT_CONFIG,
+	VIRTIO_MMIO_INT_VRING,
+	VIRTIO_MMIO_MAGIC,
+	VIRTIO_MMIO_VERSION,
+} from '../../virtio/spec.js';
+import {check, type Check} from '../check.js';
+import type {Probe} from '../probe.js';
+
+const ABSENT_QUEUE = 99;
+
+/** Both causes of an interrupt at once. */
+async function raiseBoth(probe: Probe): Promise<void> {
+	const setTargetPages = probe.need('setTargetPages');
+	await probe.start();
+	await probe.inflate(0);
+	await setTargetPages(50);
+	await probe.device.settle();
+}
+
+/** A device whose queues can be reset, and its inflate queue selected. */
+async function startWithReset(probe: Probe): Promise<void> {
+	await probe.start({features: [VIRTIO_F_RING_RESET]});
+	probe.driver.write('QueueSel', 0);
+}
+
+export const MMIO_CHECKS: readonly Check[] = [
+	check('MMIO-01', '4.2.2.1', 'MUST', {
+		text: 'MagicValue is 0x74726976.',
+		done: 'read MagicValue',
+		run: (probe) => probe.equal('MagicValue', probe.driver.read('MagicValue'), VIRTIO_MMIO_MAGIC),
+	}),
+	check('MMIO-02', '4.2.2.1', 'MUST', {
+		text: 'Version is 2.',
+		done: 'read Version',
+		run: (probe) => probe.equal('Version', probe.driver.read('Version'), VIRTIO_MMIO_VERSION),
+	}),
+	check('MMIO-12', '4.2.2', 'layout', {
+		text: 'DeviceID names the device type: 5, the traditional memory balloon.',
+		done: 'read DeviceID',
+		run: (probe) => probe.equal('DeviceID', probe.driver.read('DeviceID'), VIRTIO_ID_BALLOON),
+	}),
+	check('MMIO-03.until-ack', '4.2.2.1', 'MUST', {
+		text: 'An InterruptStatus bit stays until it is acknowledged.',
+		done: 'inflate, read InterruptStatus twice',
+		async run(probe) {
+			await probe.start();
+			await probe.inflate(0);
+			probe.equal('InterruptStatus', probe.interruptStatus, VIRTIO_MMIO_INT_VRING);
+			probe.equal('InterruptStatus, again', probe.interruptStatus, VIRTIO_MMIO_INT_VRING);
+		},
+	}),
+	check('MMIO-03.ack', '4.2.2.1', 'MUST', {
+		text: 'An acknowledgement clears its bit.',
+		done: 'inflate, acknowledge, read InterruptStatus',
+		async run(probe) {
+			await probe.start();
+			await probe.inflate(0);
+			probe.driver.write('InterruptACK', VIRTIO_MMIO_INT_VRING);
+			probe.equal('InterruptStatus', probe.interruptStatus, 0);
+		},
+	}),
+	check('MMIO-03.other', '4.2.2.1', 'MUST', {
+		text: 'An acknowledgement leaves the other bit alone.',
+		done: 'raise both causes, acknowledge the used buffer',
+		async run(probe) {
+			await raiseBoth(probe);
+			probe.equal('InterruptStatus', probe.interruptStatus, VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
+			probe.driver.write('InterruptACK', VIRTIO_MMIO_INT_VRING);
+			probe.equal('InterruptStatus', probe.interruptStatus, VIRTIO_MMIO_INT_CONFIG);
+		},
+	}),
+	check('MMIO-03.zero', '4.2.2.1', 'MUST', {
+		text: 'Bits that stand for no event are 0.',
+		done: 'read InterruptStatus before and after a completion',
+		async run(probe) {
+			await probe.start();
+			probe.equal('InterruptStatus', probe.interruptStatus, 0);
+			await probe.inflate(0);
+			probe.equal('InterruptStatus', probe.interruptStatus, VIRTIO_MMIO_INT_VRING);
+		},
+	}),
+	check('MMIO-04.interrupt', '4.2.2.1', 'MUST', {
+		text: 'A reset clears InterruptStatus, and with it the line.',
+		done: 'inflate, reset',
+		async run(probe) {
+			await probe.start();
+			await probe.inflate(0);
+			probe.reset();
+			probe.equal('InterruptStatus', probe.interruptStatus, 0);
+			probe.equal('interrupt line', probe.device.interruptLevel(), false);
+		},
+	}),
+	check('MMIO-04.ready', '4.2.2.1', 'MUST', {
+		text: 'A reset clears every QueueReady.',
+		done: 'make all queues ready, reset, read QueueReady of each',
+		async run(probe) {
+			await probe.start();
+			const numbers = [...probe.queues.values()].map(({index}) => index);
+			probe.reset();
+			for (const number of numbers) {
+				probe.driver.write('QueueSel', number);
+				probe.equal(`QueueReady of queue ${number}`, probe.driver.read('QueueReady'), 0);
+			}
+		},
+	}),
+	check('MMIO-05', '4.2.2.1', 'MUST', {
+		text: 'ConfigGeneration changes whenever a driver could see two halves of different versions.',
+		done: 'change the balloon target three times, reading ConfigGeneration after each',
+		async run(probe) {
+			const setTargetPages = probe.need('setTargetPages');
+			await probe.start();
+			let last = probe.driver.read('ConfigGeneration');
+			for (const target of [1, 2, 3]) {
+				await setTargetPages(target);
+				await probe.device.settle();
+				const next = probe.driver.read('ConfigGeneration');
+				probe.see(`ConfigGeneration ${next} with num_pages ${target}`);
+				probe.expect(next !== last, `ConfigGeneration stays ${last}`);
+				last = next;
+			}
+		},
+	}),
+	check('MMIO-06', '4.2.2.1', 'MUST', {
+		text: 'No queue is touched while its QueueReady is 0.',
+		done: 'write 0 to QueueReady of a running queue, offer a buffer, kick',
+		async run(probe) {
+			await probe.start();
+			const queue = probe.queue('inflateq');
+			probe.driver.write('QueueSel', queue.index);
+			probe.driver.write('QueueReady', 0);
+			probe.fill(0, 1);
+			await probe.inflate(0);
+			probe.seeUsed(queue);
+			probe.equal('used idx', queue.usedIdx, 0);
+			probe.expectKept('offered on a queue that is not ready', 0);
+		},
+	}),
+	check('MMIO-16', '4.2.2', 'layout', {
+		text: 'QueueReady reads as written: 1 for a queue in use, 0 for one that was stopped.',
+		done: 'write 1 and 0 to QueueReady of the first queue',
+		async run(probe) {
+			await probe.start();
+			probe.driver.write('QueueSel', 0);
+			probe.equal('QueueReady', probe.driver.read('QueueReady'), 1);
+			probe.driver.write('QueueReady', 0);
+			await probe.device.settle();
+			probe.equal('QueueReady', probe.driver.read('QueueReady'), 0);
+		},
+	}),
+	check('MMIO-21.present', '4.2.2', 'layout', {
+		text: 'QueueSizeMax of a queue that exists is not 0.',
+		done: 'select each queue of the offered features, read QueueSizeMax',
+		async run(probe) {
+			await probe.start();
+			for (const [name, {index}] of probe.queues) {
+				probe.driver.write('QueueSel', index);
+				const size = probe.driver.read('QueueSizeMax');
+				probe.see(`QueueSizeMax of ${name} ${size}`);
+				probe.expect(size > 0 && size <= 32768, `QueueSizeMax of ${name} is ${size}`);
+			}
+		},
+	}),
+	check('MMIO-21.absent', '4.2.2', 'layout', {
+		text: 'QueueSizeMax of a queue that does not exist is 0.',
+		done: `select queue ${ABSENT_QUEUE}, read QueueSizeMax`,
+		run(probe) {
+			probe.driver.write('QueueSel', ABSENT_QUEUE);
+			probe.equal('QueueSizeMax', probe.driver.read('QueueSizeMax'), 0);
+		},
+	}),
+	check('MMIO-20', '4.2.2', 'layout', {
+		text: 'A shared memory region that does not exist has length and base all ones.',
+		done: 'select region 0, read the four SHM registers',
+		run(probe) {
+			probe.driver.write('SHMSel', 0);
+			for (const name of ['SHMLenLow', 'SHMLenHigh', 'SHMBaseLow', 'SHMBaseHigh'] as const) {
+				probe.equal(name, probe.driver.read(name), 0xffff_ffff);
+			}
+		},
+	}),
+	check('MMIO-22', '4.2.3.4', 'layout', {
+		text: 'The interrupt line is up while any InterruptStatus bit is set.',
+		done: 'raise both causes, acknowledge one, then the other',
+		async run(probe) {
+			await raiseBoth(probe);
+			probe.equal('line with both', probe.device.interruptLevel(), true);
+			probe.driver.write('InterruptACK', VIRTIO_MMIO_INT_VRING);
+			probe.equal('line with one', probe.device.interruptLevel(), true);
+			probe.driver.write('InterruptACK', VIRTIO_MMIO_INT_CONFIG);
+			probe.equal('line with none', probe.device.interruptLevel(), false);
+		},
+	}),
+	check('NOTE-01', '2.9', 'layout', {
+		text: 'The value written to QueueNotify names the queue, whatever QueueSel says.',
+		done: 'select the deflate queue, kick the inflate queue',
+		async run(probe) {
+			await probe.start();
+			probe.driver.write('QueueSel', 1);
+			const head = await probe.inflate(0);
+			probe.expectUsed(probe.queue('inflateq'), head);
+		},
+	}),
+	check('SPLIT-46', '2.6', 'layout', {
+		text: 'A notification of a queue that does not exist does no harm.',
+		done: `kick queue ${ABSENT_QUEUE}, then inflate a page`,
+		async run(probe) {
+			await probe.start();
+			probe.driver.write('QueueNotify', ABSENT_QUEUE);
+			await probe.device.settle();
+			const head = await probe.inflate(0);
+			probe.expectUsed(probe.queue('inflateq'), head);
+		},
+	}),
+	check('MMIO-07', '4.2.2.1', 'MUST', {
+		text: 'QueueReset reads 0 after a reset and after a queue became ready.',
+		done: 'read QueueReset before and after making the queue ready',
+		async run(probe) {
+			probe.driver.write('QueueSel', 0);
+			probe.equal('QueueReset of a fresh device', probe.driver.read('QueueReset'), 0);
+			await startWithReset(probe);
+			probe.equal('QueueReset of a ready queue', probe.driver.read('QueueReset'), 0);
+		},
+	}),
+	check('VQR-01', '2.6.1.1.1', 'MUST', {
+		text: 'Nothing is executed, and nothing notified, for a queue after its reset.',
+		done: 'reset the inflate queue, offer a buffer, kick',
+		async run(probe) {
+			await startWithReset(probe);
+			probe.driver.write('QueueReset', 1);
+			probe.fill(0, 1);
+			await probe.inflate(0);
+			probe.seeUsed(probe.queue('inflateq'));
+			probe.equal('used idx', probe.queue('inflateq').usedIdx, 0);
+			probe.equal('InterruptStatus', probe.interruptStatus, 0);
+			probe.expectKept('offered after the queue reset', 0);
+		},
+	}),
+	check('VQR-02', '2.6.1.1.1', 'MUST', {
+		text: 'A queue that was reset starts again at index 0.',
+		done: 'use three buffers, reset the queue, set it up elsewhere, use one',
+		async run(probe) {
+			await startWithReset(probe);
+			for (const page of [0, 1, 2]) {
+				await probe.inflate(page);
+			}
+			probe.driver.write('QueueReset', 1);
+			await probe.device.settle();
+			probe.queues.set('inflateq', probe.driver.setupQueue(0, 8));
+			const head = await probe.inflate(3);
+			probe.equal('used idx', probe.queue('inflateq').usedIdx, 1);
+			probe.expectUsed(probe.queue('inflateq'), head);
+		},
+	}),
+	check('VQR-04', '2.6.1.2.1', 'MUST', {
+		text: 'A queue that is enabled again honours its new size.',
+		done: 'reset the inflate queue of 8, set it up with 4, use six buffers one by one',
+		async run(probe) {
+			await startWithReset(probe);
+			probe.driver.write('QueueReset', 1);
+			await probe.device.settle();
+			probe.queues.set('inflateq', probe.driver.setupQueue(0, 4));
+			for (let page = 0; page < 6; page++) {
+				const head = await probe.inflate(page);
+				probe.expectUsed(probe.queue('inflateq'), head);
+			}
+		},
+	}),
+];

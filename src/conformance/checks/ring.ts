@@ -1,0 +1,293 @@
+/** Split virtqueues: descriptors and the two rings, VIRTIO 1.4 2.7.4 to 2.7.8. */
+import {
+	VIRTIO_F_INDIRECT_DESC,
+	VIRTQ_DESC_F_INDIRECT,
+	VIRTQ_DESC_F_NEXT,
+	VIRTQ_DESC_F_WRITE,
+} from '../../virtio/spec.js';
+import {VIRTIO_BALLOON_F_PAGE_REPORTING} from '../../virtio/balloon/spec.js';
+import {VIRTQ_DESC, VIRTQ_USED} from '../../virtio/ring-layout.js';
+import {readable, writable, type ScriptedQueue} from '../../kit/scripted-driver.js';
+import {PAGE_SIZE} from '../../units.js';
+import {check, type Check} from '../check.js';
+import type {Probe} from '../probe.js';
+
+const QUEUE_SIZE = 8;
+/** Enough to bring the 16-bit indices round. */
+const WRAP = 65536 + 512;
+
+/** Four bytes of a frame number in as many buffers as are named, each of so many bytes. */
+function split(probe: Probe, page: number, ...lengths: number[]) {
+	const {addr} = probe.pfns(page);
+	let at = Number(addr);
+	return lengths.map((len) => {
+		const buffer = readable(at, len);
+		at += len;
+		return buffer;
+	});
+}
+
+/** An indirect table over the buffers behind `normal` ordinary descriptors; returns the head. */
+function indirectBehind(probe: Probe, queue: ScriptedQueue, normal: number, extraFlags = 0): number {
+	const buffers = [0, 1].map((page) => probe.pfns(page));
+	const table = queue.indirectTable(...buffers.slice(normal));
+	const head = queue.chain(...buffers.slice(0, normal), readable(table, 1));
+	const last = head + normal;
+	queue.writeDescriptor(last, {
+		addr: table,
+		len: VIRTQ_DESC.sizeBytes * (buffers.length - normal),
+		flags: VIRTQ_DESC_F_INDIRECT | extraFlags,
+	});
+	return head;
+}
+
+async function useIndirect(probe: Probe, normal: number, extraFlags = 0): Promise<void> {
+	await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
+	const queue = probe.queue('inflateq');
+	probe.fill(2, 1);
+	const head = indirectBehind(probe, queue, normal, extraFlags);
+	probe.seeBytes('descriptors', queue.place.desc, VIRTQ_DESC.sizeBytes * (normal + 1));
+	queue.makeAvailable(head);
+	await probe.kick(queue);
+	probe.expectUsed(queue, head);
+	probe.expectKept('never offered', 2);
+}
+
+export const RING_CHECKS: readonly Check[] = [
+	check('SPLIT-09', '2.7.5', 'layout', {
+		text: 'A descriptor is le64 addr, le32 len, le16 flags, le16 next; a used element le32 id, le32 len.',
+		done: 'inflate two pages from the descriptor with the highest number',
+		async run(probe) {
+			await probe.start({queueSize: QUEUE_SIZE});
+			const queue = probe.queue('inflateq');
+			const {addr, len} = probe.pfns(0, 1);
+			queue.writeDescriptor(QUEUE_SIZE - 1, {addr, len});
+			probe.seeBytes('descriptor', queue.place.desc + 16 * (QUEUE_SIZE - 1), 16);
+			queue.makeAvailable(QUEUE_SIZE - 1);
+			await probe.kick(queue);
+			probe.expectUsed(queue, QUEUE_SIZE - 1);
+		},
+	}),
+	check('SPLIT-05', '2.7.4.1', 'MUST', {
+		text: 'The device assumes nothing about how a message is cut into descriptors.',
+		done: 'inflate a page whose frame number lies in buffers of 1, 2 and 1 bytes, beside a page that stays',
+		async run(probe) {
+			await probe.start({queueSize: QUEUE_SIZE});
+			const queue = probe.queue('inflateq');
+			probe.fill(0, 1);
+			await probe.send(queue, probe.pfns(0));
+			probe.see(`page in one piece ${probe.pageState(0)}`);
+			const whole = probe.pageState(0);
+			queue.takeUsed();
+			probe.fill(1, 2);
+			const head = await probe.send(queue, ...split(probe, 1, 1, 2, 1));
+			probe.expectUsed(queue, head);
+			probe.equal('page in three pieces', probe.pageState(1), whole);
+			probe.expectKept('never offered', 2);
+		},
+	}),
+	check('SPLIT-10', '2.7.5.1', 'MUST', {
+		text: 'A device-readable buffer is never written.',
+		done: 'inflate, and compare the buffer before and after',
+		async run(probe) {
+			await probe.start();
+			const buffer = probe.pfns(0, 1, 2);
+			const before = probe.device.ram.readBytes(Number(buffer.addr), new Uint8Array(buffer.len));
+			await probe.send(probe.queue('inflateq'), buffer);
+			const after = probe.device.ram.readBytes(Number(buffer.addr), new Uint8Array(buffer.len));
+			probe.seeBytes('buffer', Number(buffer.addr), buffer.len);
+			probe.expect(
+				before.every((byte, at) => byte === after[at]),
+				'the buffer has changed',
+			);
+		},
+	}),
+	check('SPLIT-11', '2.7.5.1', 'SHOULD', {
+		text: 'A device-writable buffer is not read.',
+		done: 'report a page and watch guest memory',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_BALLOON_F_PAGE_REPORTING]});
+			const stop = probe.watch();
+			await probe.send(probe.queue('reporting_vq'), writable(probe.page(0), PAGE_SIZE));
+			const reads = stop().filter(({kind, address}) => kind === 'read' && address >= probe.page(0));
+			probe.equal('reads of the reported page', reads.length, 0);
+		},
+	}),
+	check('SPLIT-12', '2.7.5.1', 'MUST', {
+		text: 'The descriptor table is never written.',
+		done: 'run chains of one to three descriptors, compare the table before and after',
+		async run(probe) {
+			await probe.start({queueSize: QUEUE_SIZE});
+			const queue = probe.queue('inflateq');
+			const heads = [1, 2, 3].map((count) =>
+				queue.chain(...Array.from({length: count}, (_, page) => probe.pfns(page))),
+			);
+			const table = () => probe.device.ram.readBytes(queue.place.desc, new Uint8Array(16 * QUEUE_SIZE));
+			const before = table();
+			queue.makeAvailable(...heads);
+			await probe.kick(queue);
+			probe.expect(queue.usedIdx > 0, 'no chain came back');
+			probe.seeBytes('descriptors', queue.place.desc, 48);
+			const after = table();
+			probe.expect(
+				before.every((byte, at) => byte === after[at]),
+				'the descriptor table has changed',
+			);
+		},
+	}),
+	check('SPLIT-20', '2.7.5.3.2', 'MUST', {
+		text: 'WRITE on the descriptor that refers to an indirect table is ignored.',
+		done: 'inflate through an indirect table with flags INDIRECT and WRITE',
+		run: (probe) => useIndirect(probe, 0, VIRTQ_DESC_F_WRITE),
+	}),
+	check('SPLIT-21', '2.7.5.3.2', 'MUST', {
+		text: 'Ordinary descriptors may be followed by one that refers to an indirect table.',
+		done: 'inflate with one ordinary descriptor and one indirect table in the same chain',
+		run: (probe) => useIndirect(probe, 1),
+	}),
+	check('SPLIT-22', '2.7.5.3', 'layout', {
+		text: 'An indirect table starts at its entry 0 and goes on by next.',
+		done: 'inflate through an indirect table of two buffers',
+		run: (probe) => useIndirect(probe, 0),
+	}),
+	check('SPLIT-22.alignment', '2.7.5.3', 'layout', {
+		text: 'An indirect table needs no alignment.',
+		done: 'inflate through an indirect table at an odd address',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
+			const queue = probe.queue('inflateq');
+			const {addr, len} = probe.pfns(0);
+			const table = probe.driver.alloc(32) + 1;
+			queue.writeDescriptor(0, {addr, len}, table);
+			queue.writeDescriptor(0, {addr: table, len: 16, flags: VIRTQ_DESC_F_INDIRECT});
+			queue.makeAvailable(0);
+			await probe.kick(queue);
+			probe.expectUsed(queue, 0);
+		},
+	}),
+	check('SPLIT-30.id', '2.7.8', 'layout', {
+		text: 'The used element names the head of the chain.',
+		done: 'inflate with a chain whose head is its highest descriptor',
+		async run(probe) {
+			await probe.start({queueSize: QUEUE_SIZE});
+			const queue = probe.queue('inflateq');
+			const [first, second] = split(probe, 0, 2, 2);
+			queue.writeDescriptor(5, {addr: first!.addr, len: 2, flags: VIRTQ_DESC_F_NEXT, next: 2});
+			queue.writeDescriptor(2, {addr: second!.addr, len: 2});
+			queue.makeAvailable(5);
+			await probe.kick(queue);
+			probe.expectUsed(queue, 5);
+		},
+	}),
+	check('SPLIT-31', '2.7.8.2', 'MUST', {
+		text: 'The used element is in memory before the used index moves.',
+		done: 'inflate and watch the order of the writes to the used ring',
+		async run(probe) {
+			await probe.start({queueSize: QUEUE_SIZE});
+			const {used} = probe.queue('inflateq').place;
+			const stop = probe.watch();
+			await probe.inflate(0);
+			const writes = stop().filter(
+				({kind, address}) => kind === 'write' && address >= used && address < used + 12,
+			);
+			probe.see(
+				`writes at ${writes.map(({address, sizeBytes}) => `+${address - used}:${sizeBytes}`).join(' ')}`,
+			);
+			const index = writes.findIndex(({address, sizeBytes}) =>
+				covers(address - used, sizeBytes, VIRTQ_USED.fields.idx.at),
+			);
+			const elements = writes.filter(({address, sizeBytes}) => address - used + sizeBytes > 4);
+			probe.expect(index >= 0 && elements.length > 0, 'the element or the index was not written');
+			probe.expect(
+				writes.slice(index + 1).every(({address, sizeBytes}) => address - used + sizeBytes <= 4),
+				'the element was written after the index',
+			);
+		},
+	}),
+	check('SPLIT-32', '2.7.8.2', 'MUST', {
+		text: 'The used length is no more than what the device wrote.',
+		done: 'inflate, in a buffer that has no device-writable part',
+		async run(probe) {
+			await probe.start();
+			const queue = probe.queue('inflateq');
+			await probe.inflate(0, 1);
+			probe.seeUsed(queue);
+			const [element] = queue.takeUsed();
+			probe.expect(element !== undefined, 'the chain did not come back');
+			probe.equal('used length', element!.len, 0);
+		},
+	}),
+	check('SPLIT-40', '2.7.10.2', 'MUST', {
+		text: 'A notification without a new buffer changes nothing.',
+		done: 'inflate, acknowledge, kick three times',
+		async run(probe) {
+			await probe.start();
+			const queue = probe.queue('inflateq');
+			await probe.inflate(0);
+			probe.quiet();
+			for (let i = 0; i < 3; i++) {
+				await probe.kick(queue);
+			}
+			probe.seeUsed(queue);
+			probe.equal('used idx', queue.usedIdx, 1);
+			probe.equal('InterruptStatus', probe.interruptStatus, 0);
+		},
+	}),
+	check('SPLIT-41.slots', '2.7.13.3', 'layout', {
+		text: 'The slot of a ring entry is its index modulo the queue size.',
+		done: `run ${3 * QUEUE_SIZE} chains one by one through a queue of ${QUEUE_SIZE}`,
+		async run(probe) {
+			await probe.start({queueSize: QUEUE_SIZE});
+			const queue = probe.queue('inflateq');
+			for (let i = 0; i < 3 * QUEUE_SIZE; i++) {
+				const head = await probe.inflate(0);
+				const got = queue.takeUsed().map(({id}) => id);
+				probe.expect(got.join() === String(head), `chain ${i}: heads [${got.join()}], expected [${head}]`);
+			}
+			probe.seeUsed(queue);
+		},
+	}),
+	check('SPLIT-41.wrap', '2.7.13.3', 'layout', {
+		text: 'The 16-bit indices run on from 65535 to 0.',
+		done: `run ${WRAP} chains through a queue, ${QUEUE_SIZE} with every kick`,
+		async run(probe) {
+			await probe.start({queueSize: QUEUE_SIZE});
+			const queue = probe.queue('deflateq');
+			const {addr, len} = probe.pfns(0);
+			const heads = Array.from({length: QUEUE_SIZE}, (_, head) => head);
+			heads.forEach((head) => queue.writeDescriptor(head, {addr, len}));
+			for (let done = 0; done < WRAP; done += QUEUE_SIZE) {
+				queue.makeAvailable(...heads);
+				queue.kick();
+				if (queue.usedIdx !== queue.availIdx) {
+					await probe.device.settle();
+				}
+				probe.expect(
+					queue.usedIdx === queue.availIdx,
+					`after ${done + QUEUE_SIZE} chains used idx is ${queue.usedIdx}, avail idx ${queue.availIdx}`,
+				);
+			}
+			probe.see(`avail idx ${queue.availIdx}`);
+			probe.seeUsed(queue);
+		},
+	}),
+	check('SPLIT-44', '2.7.13', 'layout', {
+		text: 'Several chains may be made available with one notification; each comes back once.',
+		done: 'offer four inflate buffers with one kick',
+		async run(probe) {
+			await probe.start({queueSize: QUEUE_SIZE});
+			const queue = probe.queue('inflateq');
+			const heads = [0, 1, 2, 3].map((page) => queue.chain(probe.pfns(page)));
+			queue.makeAvailable(...heads);
+			await probe.kick(queue);
+			probe.seeUsed(queue);
+			const got = queue.takeUsed().map(({id}) => id);
+			got.sort((a, b) => a - b);
+			probe.equal('heads that came back', got.join(' '), heads.join(' '));
+		},
+	}),
+];
+
+function covers(address: number, sizeBytes: number, at: number): boolean {
+	return address <= at && at < address + sizeBytes;
+}

@@ -1,0 +1,109 @@
+/** Runs checks against a target, each on a fresh device, and judges: a check that throws or takes too long goes on. */
+import {Outcome, type Check, type CheckResult} from './check.js';
+import {Probe} from './probe.js';
+import type {ConformanceTarget, TargetDevice} from './target.js';
+
+/** Longest that a check may take on the wall clock. */
+export const CHECK_TIMEOUT_MS = 5000;
+
+/** Checks whose id or clause matches the pattern: `*` stands for anything, `2.7` also for `2.7.5.1`. */
+export function selectChecks(checks: readonly Check[], pattern: string | undefined): readonly Check[] {
+	if (pattern === undefined) {
+		return checks;
+	}
+	const escaped = pattern
+		.replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
+		.replaceAll('*', '.*')
+		.replaceAll('?', '.');
+	const whole = new RegExp(`^${escaped}(\\..*)?$`, 'i');
+	return checks.filter(({id, clause}) => whole.test(id) || whole.test(clause));
+}
+
+/** Clauses that the checks cover: those with a verdict of pass or fail. */
+export function coveredClauses(results: readonly CheckResult[]): number {
+	return new Set(results.filter(({verdict}) => isJudged(verdict)).map(({clause}) => clause)).size;
+}
+
+/** Requirements that were judged: several checks may be of one. */
+export function judgedRequirements(results: readonly CheckResult[]): number {
+	const judged = results.filter(({verdict}) => isJudged(verdict));
+	return new Set(judged.map(({id}) => id.split('.')[0])).size;
+}
+
+function isJudged(verdict: CheckResult['verdict']): boolean {
+	return verdict === 'pass' || verdict === 'fail';
+}
+
+/** The run failed: something did not conform, threw, or hung. */
+export function hasFailed(results: readonly CheckResult[]): boolean {
+	return results.some(({verdict, error}) => verdict === 'fail' || error !== undefined);
+}
+
+export function result(check: Check, verdict: Omit<CheckResult, keyof Omit<Check, 'run'>>): CheckResult {
+	const {id, clause, level, text, done} = check;
+	return {id, clause, level, text, done, ...verdict};
+}
+
+/** A check that could not be judged because the device or its target broke down. */
+export function brokenDown(check: Check, seen: string, error: string): CheckResult {
+	return result(check, {verdict: 'inconclusive', seen, reason: `${check.id}: ${error}`, error});
+}
+
+export async function runCheck(
+	check: Check,
+	target: ConformanceTarget,
+	timeoutMs = CHECK_TIMEOUT_MS,
+): Promise<CheckResult> {
+	let device: TargetDevice | undefined;
+	let probe: Probe | undefined;
+	const attempt = async () => {
+		device = await target.start();
+		probe = new Probe(device);
+		await check.run(probe);
+	};
+	try {
+		await inTime(attempt(), timeoutMs);
+		return result(check, {verdict: 'pass', seen: probe!.seen});
+	} catch (error) {
+		const seen = probe?.seen ?? '';
+		if (error instanceof Outcome) {
+			return result(check, {verdict: error.verdict, seen, reason: error.message});
+		}
+		return brokenDown(
+			check,
+			seen,
+			error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+		);
+	} finally {
+		// A device that is broken may not close either: its check is judged all the same.
+		await inTime(Promise.resolve(device?.close()), timeoutMs).catch(() => {});
+	}
+}
+
+export async function runChecks(
+	checks: readonly Check[],
+	target: ConformanceTarget,
+	onResult: (result: CheckResult) => void = () => {},
+	timeoutMs = CHECK_TIMEOUT_MS,
+): Promise<CheckResult[]> {
+	const results: CheckResult[] = [];
+	for (const check of checks) {
+		const judged = await runCheck(check, target, timeoutMs);
+		results.push(judged);
+		onResult(judged);
+	}
+	return results;
+}
+
+/** Rejects where the promise takes too long; what hangs without yielding is the business of isolated.ts. */
+async function inTime<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+	let timer: NodeJS.Timeout | undefined;
+	const late = new Promise<never>((_, reject) => {
+		timer = setTimeout(() => reject(new Error(`no answer after ${timeoutMs} ms`)), timeoutMs);
+	});
+	try {
+		return await Promise.race([promise, late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
