@@ -281,3 +281,13 @@ linuxTest(
 		t.true(reporting.reported_bytes > 100 * MiB);
 	},
 );
+
+linuxTest(
+	"the protocol checker finds nothing but Linux's early kick of the statistics queue",
+	(t, {violations}) => {
+		t.deepEqual(
+			violations.map(({rule, detail}) => `${rule.id}: ${detail}`),
+			['notify-before-driver-ok: queue 2, status 0xb'],
+		);
+	},
+);

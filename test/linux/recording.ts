@@ -10,6 +10,8 @@ import {VIRTIO_SLOTS, virtioBase} from '../../src/board/memory-map.js';
 import type {Finish} from '../../src/board/finisher.js';
 import type {DeviceEvent, VmEvent} from '../../src/events.js';
 import {DEFAULT_MACHINE} from '../../src/config.js';
+import {ProtocolChecker} from '../../src/inspect/check/checker.js';
+import type {Violation} from '../../src/inspect/check/rule.js';
 import type {Machine} from '../../src/machine.js';
 import {ProgramGuest} from '../../src/program-guest.js';
 import {MiB, NS_PER_S, PAGE_SIZE} from '../../src/units.js';
@@ -43,6 +45,8 @@ export interface Recording {
 	/** Frames that the host backed the guest with, in bytes, at moments that the name says. */
 	readonly backedBytes: Readonly<Record<string, number>>;
 	readonly instructions: number;
+	/** What the protocol checker found, while it happened. */
+	readonly violations: readonly Violation[];
 	/** Over every event and every byte of the console. */
 	readonly fingerprint: string;
 }
@@ -97,8 +101,12 @@ export async function record(linux: LinuxFiles, untilNs = Infinity): Promise<Rec
 			playHost();
 		}
 	});
+	const violations: Violation[] = [];
+	const checker = new ProtocolChecker((violation) => violations.push(violation));
+	machine.trace.subscribe((event, timeNs) => checker.observe(event, timeNs));
 	spyOnEmptySlots(machine, accesses);
 	machine.hart.run({untilNs});
+	checker.finish();
 	measure('end');
 	hash.update(console);
 	return {
@@ -108,6 +116,7 @@ export async function record(linux: LinuxFiles, untilNs = Infinity): Promise<Rec
 		accesses,
 		backedBytes,
 		instructions: machine.hart.instret,
+		violations,
 		fingerprint: hash.digest('hex'),
 	};
 }
