@@ -199,6 +199,7 @@ test('any change to a written word is found, and contents of another page, gener
 	const events: VmEvent[] = [];
 	const trace = {...NO_TRACE, active: true, emit: (event: VmEvent) => events.push(event)};
 	const pfn = RAM_BASE / PAGE_SIZE;
+	let withSecondWord = 0;
 	fc.assert(
 		fc.property(
 			fc.nat({max: 500}),
@@ -221,11 +222,11 @@ test('any change to a written word is found, and contents of another page, gener
 					ram.write32(at, word);
 					return !passed;
 				});
+				withSecondWord += written.length - 1;
 				return (
 					sound &&
-					written.length >= 2 &&
+					(written.length === 1 || written.length === 2) &&
 					written[0] === base &&
-					written.at(-1) === base + PAGE_SIZE - 4 &&
 					found.every(Boolean) &&
 					events.length === written.length &&
 					!contents.check(pfn + page, 0, generation + 1) &&
@@ -236,7 +237,7 @@ test('any change to a written word is found, and contents of another page, gener
 		),
 		{numRuns: 100, seed: 4},
 	);
-	t.pass();
+	t.true(withSecondWord > 10 && withSecondWord < 50, 'about every fourth page has a second word');
 });
 
 test('a log line carries the time since boot, goes to the console and to who watches, and old ones are forgotten', (t) => {
