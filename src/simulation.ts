@@ -15,6 +15,8 @@ import {processRssBytes} from './host/rss.js';
 import type {SupervisorHart} from './cpu-lite/supervisor-hart.js';
 import {guestTrace} from './guest-trace.js';
 import {Machine, type MachineConnections} from './machine.js';
+import {sanitizeRun} from './sanitize-run.js';
+import type {Sanitizer} from './sanitizer.js';
 import type {PreparedReplay} from './replay-setup.js';
 import {readResult, type ProcessFigures} from './read-result.js';
 import type {RunEnd, RunResult} from './run-result.js';
@@ -24,6 +26,8 @@ export interface SimulationPlan {
 	workload: WorkloadConfig;
 	/** Virtual time after which the run stops; null: when the workload is done. */
 	durationNs: number | null;
+	/** Stop at the first use of a page that is lent to the host. */
+	sanitize?: boolean;
 	/** For the workload `replay`: what src/replay-setup.ts made of the recorded files. */
 	replay?: PreparedReplay;
 }
@@ -69,6 +73,7 @@ export class Simulation {
 	/** With a replay: blocks that the device took since the recording began, ours. */
 	readonly replayReports: BlockRecord[] = [];
 
+	readonly sanitizer: Sanitizer | undefined;
 	readonly #hart: SupervisorHart;
 
 	private constructor(plan: SimulationPlan, machine: Machine) {
@@ -77,6 +82,7 @@ export class Simulation {
 		this.machine = machine;
 		const {supervisor, arguments: boot} = machine.enterSupervisor();
 		this.#hart = supervisor;
+		this.sanitizer = plan.sanitize === true ? sanitizeRun(machine, supervisor) : undefined;
 		this.kernel = new GuestKernel({
 			hart: supervisor,
 			dtbAddress: boot.deviceTreeAddress,

@@ -24,6 +24,8 @@ export interface RunPlan {
 	replay: ReplayFiles;
 	/** Virtual time after which the run stops; null: when the workload is done. */
 	durationNs: number | null;
+	/** Stop at the first use of a page that is lent to the host. */
+	sanitize: boolean;
 	json: boolean;
 	quiet: boolean;
 	/** Where the traffic is recorded; undefined: nowhere. */
@@ -190,6 +192,14 @@ export const FLAGS: Readonly<Record<string, Flag>> = {
 		default: 'memhog',
 		apply: (plan, flag, text) => {
 			plan.workload = readWorkload(flag, text, plan.machine.guestMemBytes);
+		},
+	},
+	sanitize: {
+		group: GUEST,
+		describe: 'Stop at the first use of a page between its report and its return (slow)',
+		isSwitch: true,
+		apply: (plan) => {
+			plan.sanitize = true;
 		},
 	},
 	duration: {
@@ -392,6 +402,7 @@ export function planRun(
 		workload: {name: 'memhog', options: {}},
 		replay: {mode: 'exact'},
 		durationNs: null,
+		sanitize: false,
 		json: false,
 		quiet: false,
 		capture: undefined,

@@ -44,9 +44,9 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 	const interrupt = new Interrupt();
 	const view = openView(plan);
 	try {
-		const {machine: config, workload, durationNs} = plan;
+		const {machine: config, workload, durationNs, sanitize} = plan;
 		const replay = workload.name === 'replay' ? {replay: await prepareReplay(plan.replay)} : {};
-		const simulation = await Simulation.create({machine: config, workload, durationNs, ...replay});
+		const simulation = await Simulation.create({machine: config, workload, durationNs, sanitize, ...replay});
 		const {machine, kernel} = simulation;
 		const capture =
 			plan.capture &&
@@ -125,6 +125,11 @@ export const command: CommandModule = {
 			const {guestMemBytes, seed} = plan.machine;
 			process.stderr.write(
 				`vmsim: guest memory ${formatSize(guestMemBytes)} (${guestMemBytes} bytes), seed ${seed}\n`,
+			);
+		}
+		if (plan.sanitize && isProgram(plan)) {
+			throw new UsageError(
+				'--sanitize contradicts a guest of your own: it needs to be told who has which page',
 			);
 		}
 		process.exitCode = present(isProgram(plan) ? await runProgram(plan) : await runKernel(plan), plan);
