@@ -5,6 +5,7 @@ import type {RunEnd, RunResult} from '../run-result.js';
 import {sampleMemory} from '../memory-sampler.js';
 import {Simulation} from '../simulation.js';
 import {PAGE_SIZE, formatSize} from '../units.js';
+import {UsageError} from '../errors.js';
 import {processRssBytes} from '../host/rss.js';
 import {openCapture} from './capture-option.js';
 import {Interrupt} from './interrupt.js';
