@@ -4,6 +4,7 @@ import {VmsimError} from './errors.js';
 import {processRssBytes} from './host/rss.js';
 import {ProgramGuest, type ProgramEnd} from './program-guest.js';
 import {readResult, type ProcessFigures} from './read-result.js';
+import {OPEN_GATE, type RunGate} from './run-gate.js';
 import type {RunEnd, RunResult} from './run-result.js';
 import {NS_PER_MS} from './units.js';
 
@@ -15,6 +16,8 @@ export interface ProgramRunHooks {
 	wallMs?: () => number;
 	/** Keep virtual time from running ahead of wall time: for a person at the console. */
 	paced?: boolean;
+	/** Holds the run between slices. */
+	gate?: RunGate;
 }
 
 const SLICE_INSTRUCTIONS = 2_000_000;
@@ -54,21 +57,31 @@ export class ProgramRun {
 		interrupted = () => undefined,
 		wallMs = () => performance.now(),
 		paced = false,
+		gate = OPEN_GATE,
 	}: ProgramRunHooks = {}): Promise<RunEnd> {
 		const {process, guest} = this;
 		const {machine} = guest;
 		const startMs = wallMs();
 		process.rssBeforeBytes = processRssBytes();
 		try {
+			/** Wall time that the gate was shut: no time for the guest to catch up with. */
+			let heldMs = 0;
 			while (this.ended === undefined) {
-				const end = guest.run(SLICE_INSTRUCTIONS, this.#sliceEndNs(paced));
+				const shutMs = wallMs();
+				const mayGoOn = await gate.pass();
+				heldMs += wallMs() - shutMs;
+				this.ended = interrupted() ?? (mayGoOn ? undefined : 'quit');
+				if (this.ended !== undefined) {
+					break;
+				}
+				const sliceEndNs = Math.min(gate.sliceEndNs, this.#sliceEndNs(paced));
+				const end = guest.run(SLICE_INSTRUCTIONS, sliceEndNs);
 				process.rssPeakBytes = Math.max(process.rssPeakBytes, processRssBytes());
 				this.#note(end);
 				onSlice();
-				const aheadMs = paced ? machine.clock.nowNs / NS_PER_MS - (wallMs() - startMs) : 0;
+				const aheadMs = paced ? machine.clock.nowNs / NS_PER_MS - (wallMs() - startMs - heldMs) : 0;
 				// Lets signals, keys and streams have their turn.
 				await new Promise((resolve) => (aheadMs > 1 ? setTimeout(resolve, aheadMs) : setImmediate(resolve)));
-				this.ended ??= interrupted();
 			}
 		} catch (error) {
 			if (!(error instanceof VmsimError && error.code === 'HOST_MEMORY_EXHAUSTED')) {

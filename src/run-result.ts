@@ -9,7 +9,7 @@ export type RunEnd =
 	| 'workload-done'
 	| 'duration'
 	| 'interrupted'
-	/** The person at the console quit. */
+	/** The person at the console or the monitor quit. */
 	| 'quit'
 	/** A guest made of instructions switched itself off, asked for a reboot, or ended with a failure code. */
 	| 'guest-off'

@@ -19,6 +19,7 @@ import {sanitizeRun} from './sanitize-run.js';
 import type {Sanitizer} from './sanitizer.js';
 import type {PreparedReplay} from './replay-setup.js';
 import {readResult, type ProcessFigures} from './read-result.js';
+import {OPEN_GATE, type RunGate} from './run-gate.js';
 import type {RunEnd, RunResult} from './run-result.js';
 
 export interface SimulationPlan {
@@ -37,8 +38,10 @@ export interface RunHooks {
 	onSlice?: () => void;
 	/** Ends the run at the next slice. */
 	interrupted?: () => boolean;
-	/** Wall time, ms: slices are cut by it, and by nothing else. */
+	/** Wall time, ms: slices are cut by it, and by a gate. */
 	wallMs?: () => number;
+	/** Holds the run between slices. */
+	gate?: RunGate;
 }
 
 const SLICE_MS = 50;
@@ -123,6 +126,7 @@ export class Simulation {
 		onSlice = () => {},
 		interrupted = () => false,
 		wallMs = () => performance.now(),
+		gate = OPEN_GATE,
 	}: RunHooks = {}): Promise<RunEnd> {
 		const startMs = wallMs();
 		const {process, machine} = this;
@@ -130,8 +134,15 @@ export class Simulation {
 		process.rssBeforeBytes = processRssBytes();
 		try {
 			for (;;) {
+				const mayGoOn = await gate.pass();
+				if (interrupted() || !mayGoOn) {
+					this.ended = interrupted() ? 'interrupted' : 'quit';
+					break;
+				}
 				const sliceEnd = wallMs() + SLICE_MS;
-				const outcome = this.#slice(() => feed?.wanted === true || wallMs() >= sliceEnd);
+				const outcome = this.#slice(
+					() => feed?.wanted === true || wallMs() >= sliceEnd || machine.clock.nowNs >= gate.sliceEndNs,
+				);
 				process.rssPeakBytes = Math.max(process.rssPeakBytes, processRssBytes());
 				if (outcome !== 'paused') {
 					this.ended = this.#endOf(outcome);
@@ -143,10 +154,6 @@ export class Simulation {
 				onSlice();
 				// Lets signals and streams have their turn.
 				await new Promise((resolve) => setImmediate(resolve));
-				if (interrupted()) {
-					this.ended = 'interrupted';
-					break;
-				}
 			}
 		} catch (error) {
 			if (!(error instanceof VmsimError && error.code === 'HOST_MEMORY_EXHAUSTED')) {

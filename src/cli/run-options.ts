@@ -13,6 +13,7 @@ import type {ReplayFiles} from '../replay-setup.js';
 import {GiB, KiB, MiB, NS_PER_S, TiB} from '../units.js';
 import type {CaptureRequest} from './capture-option.js';
 import {BALLOON_KEYS, readFeatures} from './features-option.js';
+import type {MonitorRequest} from './monitor-option.js';
 import {readReporting} from './reporting-option.js';
 import {readChoice, readDuration, readInteger, readKeyed, readSize, readSwitch} from './values.js';
 import {readWorkload} from './workload-option.js';
@@ -30,6 +31,8 @@ export interface RunPlan {
 	quiet: boolean;
 	/** Where the traffic is recorded; undefined: nowhere. */
 	capture: CaptureRequest | undefined;
+	/** Who may look at the machine and hold it while it runs. */
+	monitor: MonitorRequest;
 	/** A guest that is made of instructions, instead of the TypeScript kernel and a workload. */
 	program: ProgramFiles;
 }
@@ -55,6 +58,7 @@ const DEVICE = 'The balloon device';
 const GUEST = 'The guest kernel';
 const WORKLOAD = 'The workload';
 const PROGRAM = 'Another guest';
+const MONITOR = 'The monitor';
 const OUTPUT = 'Output';
 
 function readBalloon(plan: RunPlan, flag: string, text: string): void {
@@ -289,6 +293,30 @@ export const FLAGS: Readonly<Record<string, Flag>> = {
 			plan.program.dtbDump = text;
 		},
 	},
+	monitor: {
+		group: MONITOR,
+		describe: 'Open a prompt on this terminal; the machine stands still until you say continue',
+		isSwitch: true,
+		apply: (plan) => {
+			plan.monitor.prompt = true;
+		},
+	},
+	'monitor-socket': {
+		group: MONITOR,
+		describe: 'Speak QMP, the QEMU Machine Protocol, on this unix socket',
+		apply: (plan, _flag, text) => {
+			plan.monitor.socket = text;
+		},
+	},
+	paused: {
+		group: MONITOR,
+		alias: 'S',
+		describe: 'Start with the machine standing still, until a monitor says cont',
+		isSwitch: true,
+		apply: (plan) => {
+			plan.monitor.paused = true;
+		},
+	},
 	capture: {
 		group: OUTPUT,
 		describe: 'Record the virtqueue traffic as pcapng: a file, or - for standard output',
@@ -406,6 +434,7 @@ export function planRun(
 		json: false,
 		quiet: false,
 		capture: undefined,
+		monitor: {prompt: false, paused: false},
 		program: {},
 	};
 	const texts: Record<string, string> = {};

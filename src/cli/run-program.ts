@@ -5,26 +5,37 @@ import type {RunResult} from '../run-result.js';
 import {openCapture} from './capture-option.js';
 import {Console} from './console.js';
 import {Interrupt} from './interrupt.js';
+import {openMonitor} from './monitor-option.js';
 import type {RunPlan} from './run-options.js';
 
 /** Runs the guest to its end. Throws UsageError for bad files and GUEST_STUCK for a guest that traps for ever. */
 export async function runProgram(plan: RunPlan): Promise<RunResult> {
 	const interrupt = new Interrupt();
 	// Where JSON or a capture goes to standard output, the guest's words go beside it.
-	const serial = new Console(plan.json || plan.capture?.path === '-' ? process.stderr : process.stdout);
+	const {prompt} = plan.monitor;
+	const serial = new Console(
+		plan.json || plan.capture?.path === '-' || prompt ? process.stderr : process.stdout,
+	);
 	const guest = await ProgramGuest.create(plan.machine, plan.program, {transmit: serial.transmit});
 	const name = plan.program.kernel ?? plan.program.bios ?? 'program';
 	const capture = plan.capture && openCapture(plan.capture, guest.machine, name);
 	const run = new ProgramRun(guest, name, plan.durationNs);
-	serial.attach(guest.machine.uart);
+	const monitor = await openMonitor(plan, {machine: guest.machine, name});
+	// The keyboard belongs to the prompt where there is one.
+	if (!prompt) {
+		serial.attach(guest.machine.uart);
+	}
 	try {
-		await run.run({
+		const end = await run.run({
+			...(monitor && {gate: monitor.control}),
 			onSlice: () => serial.flush(),
 			interrupted: () =>
 				serial.quit ? 'quit' : interrupt.requested || capture?.flush() === false ? 'interrupted' : undefined,
-			paced: serial.interactive,
+			paced: serial.interactive && !prompt,
 		});
+		await monitor?.ended(end);
 	} finally {
+		monitor?.close();
 		serial.close();
 		capture?.close();
 	}

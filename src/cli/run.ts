@@ -10,6 +10,7 @@ import {processRssBytes} from '../host/rss.js';
 import {openCapture} from './capture-option.js';
 import {Interrupt} from './interrupt.js';
 import {NO_LIVE_VIEW, openLiveView, type LiveFigures, type LiveView} from './live.js';
+import {checkMonitor, openMonitor} from './monitor-option.js';
 import {planRun, yargsOptions, type RunPlan} from './run-options.js';
 import {runProgram} from './run-program.js';
 import {summarize} from './summary.js';
@@ -36,8 +37,10 @@ function figuresOf(simulation: Simulation): LiveFigures {
 	};
 }
 
-function openView({json, quiet}: RunPlan): LiveView {
-	return json || quiet ? NO_LIVE_VIEW : openLiveView(process.stderr, () => performance.now());
+function openView({json, quiet, monitor}: RunPlan): LiveView {
+	return json || quiet || monitor.prompt
+		? NO_LIVE_VIEW
+		: openLiveView(process.stderr, () => performance.now());
 }
 
 /** Runs the TypeScript kernel with the plan's workload. */
@@ -57,13 +60,17 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 				workload.name,
 				sampleMemory(machine.trace, machine.clock, kernel, machine.memory),
 			);
+		const monitor = await openMonitor(plan, {machine, kernel, name: workload.name});
 		try {
-			await simulation.run({
+			const end = await simulation.run({
+				...(monitor && {gate: monitor.control}),
 				onSlice: () => view.update(() => figuresOf(simulation)),
 				// A reader of the capture that went away has seen enough.
 				interrupted: () => interrupt.requested || capture?.flush() === false,
 			});
+			await monitor?.ended(end);
 		} finally {
+			monitor?.close();
 			capture?.close();
 		}
 		return simulation.result();
@@ -122,6 +129,7 @@ export const command: CommandModule = {
 			process.stdout.write(`${JSON.stringify(texts, null, 2)}\n`);
 			return;
 		}
+		checkMonitor(plan);
 		if (!plan.json && !plan.quiet) {
 			const {guestMemBytes, seed} = plan.machine;
 			process.stderr.write(

@@ -6,7 +6,7 @@ const ENDS: Readonly<Record<RunEnd, string>> = {
 	'workload-done': 'the workload is done',
 	duration: 'the time is up',
 	interrupted: 'interrupted',
-	quit: 'quit at the console',
+	quit: 'quit at the console or the monitor',
 	'guest-off': 'the guest switched itself off',
 	'guest-reset': 'the guest asked for a reboot',
 	'guest-failed': 'the guest ended with a failure',

@@ -65,6 +65,10 @@ export class Scheduler {
 	#sliceStartNs = 0;
 	#lastWasWoken = false;
 	#halted = false;
+	/** The last run was paused, this is what it ran until, and the timer for that is armed. */
+	#paused = false;
+	#untilNs = Infinity;
+	#deadline: ReturnType<TimerList['addAt']> | undefined;
 	#externalInterrupt: () => void = () => {};
 	/** What the hart is doing: a thread, timers (which run as a softirq does), or a device's interrupt. */
 	context: 'task' | 'softirq' | 'hardirq' = 'task';
@@ -105,22 +109,21 @@ export class Scheduler {
 	/** Runs threads until one of the reasons of RunOutcome; can be called again to go on. */
 	run({untilNs = Infinity, pauseWhen, main}: RunOptions = {}): RunOutcome {
 		const hart = this.#hart;
-		const deadline =
-			untilNs === Infinity ? undefined : this.timers.addAt(this.timers.ticksFor(untilNs), () => {});
-		hart.setInterruptEnable((1 << IRQ_S_TIMER) | (1 << IRQ_S_EXT));
+		this.#begin(untilNs);
+		let outcome: RunOutcome | undefined;
 		try {
 			for (let step = 0; ; step++) {
 				if (this.#halted) {
-					return 'halted';
+					return (outcome = 'halted');
 				}
 				if (main?.done === true) {
-					return 'finished';
+					return (outcome = 'finished');
 				}
 				if (hart.nowNs() >= untilNs) {
-					return 'time';
+					return (outcome = 'time');
 				}
 				if (step > 0 && step % STEPS_PER_PAUSE_CHECK === 0 && pauseWhen?.() === true) {
-					return 'paused';
+					return (outcome = 'paused');
 				}
 				this.#serveInterrupts();
 				this.#wake();
@@ -128,15 +131,36 @@ export class Scheduler {
 				if (task !== undefined) {
 					this.#step(task);
 				} else if (step > 0 && pauseWhen?.() === true) {
-					return 'paused';
+					return (outcome = 'paused');
 				} else if (!this.#idle()) {
-					return 'idle';
+					return (outcome = 'idle');
 				}
 			}
 		} finally {
-			if (deadline !== undefined) {
-				this.timers.cancel(deadline);
+			this.#paused = outcome === 'paused';
+			if (!this.#paused) {
+				this.#dropDeadline();
 			}
+		}
+	}
+
+	/** Whoever goes on after a pause finds everything as it was: it takes no instruction and no timer. */
+	#begin(untilNs: number): void {
+		if (this.#paused && this.#untilNs === untilNs) {
+			return;
+		}
+		this.#dropDeadline();
+		this.#untilNs = untilNs;
+		if (untilNs !== Infinity) {
+			this.#deadline = this.timers.addAt(this.timers.ticksFor(untilNs), () => {});
+		}
+		this.#hart.setInterruptEnable((1 << IRQ_S_TIMER) | (1 << IRQ_S_EXT));
+	}
+
+	#dropDeadline(): void {
+		if (this.#deadline !== undefined) {
+			this.timers.cancel(this.#deadline);
+			this.#deadline = undefined;
 		}
 	}
 

@@ -121,6 +121,16 @@ export class VirtioMmioTransport implements MmioDevice {
 		return ring?.ready ? ring.indices() : undefined;
 	}
 
+	/** The device behind the registers, for whoever looks at the machine from outside. Read it; only the driver changes it. */
+	get core(): Readonly<DeviceCore> {
+		return this.#core;
+	}
+
+	/** The queue that QueueSel selects. */
+	get queueSel(): number {
+		return this.#queueSel;
+	}
+
 	#emitAccess(write: boolean, offset: number, width: number, value: number): void {
 		const {trace, slot} = this.#core;
 		if (trace.active) {

@@ -32,6 +32,18 @@ export interface RingFeatures {
 	readonly indirectDesc: boolean;
 }
 
+/** A queue at one moment: the device's own indices, and what it holds. */
+export interface QueueState {
+	readonly layout: QueueLayout;
+	/** Index of the available entry that the device takes next, and of the used element that it writes next: u16. */
+	readonly lastAvailIdx: number;
+	readonly usedIdx: number;
+	/** used.idx when the driver was last told, or last could have been. */
+	readonly signalledUsedIdx: number;
+	/** Heads of the chains that the device has, in the order of the table. */
+	readonly heads: readonly number[];
+}
+
 /** What a handler returns for a chain that it keeps, to `pushUsed` its head later. */
 export const KEEP = -1;
 
@@ -193,6 +205,20 @@ export class SplitVirtqueue {
 			usedFlags: used.flagsInMemory,
 			usedIdx: used.idxInMemory,
 			availEvent: used.availEventInMemory,
+		};
+	}
+
+	/** The device's side of the queue now; undefined if it is not ready. Reading changes nothing. */
+	state(): QueueState | undefined {
+		if (!this.ready) {
+			return undefined;
+		}
+		return {
+			layout: this.#layout,
+			lastAvailIdx: this.#avail.lastAvailIdx,
+			usedIdx: this.#used.usedIdx,
+			signalledUsedIdx: this.#signalledUsedIdx,
+			heads: Array.from(this.#inFlight.keys()).filter((head) => this.#inFlight[head] === 1),
 		};
 	}
 
