@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 /** The command line: `vmsim COMMAND`. Exit codes: 0 ok, 1 the run or check found a failure, 2 bad usage, 130 SIGINT. */
-import {readFileSync} from 'node:fs';
 import yargs from 'yargs';
 import {hideBin} from 'yargs/helpers';
 import {UsageError, VmsimError} from '../errors.js';
@@ -12,15 +11,11 @@ import {command as exportCapture} from './export.js';
 import {command as inspect} from './inspect.js';
 import {command as report} from './report.js';
 import {command as run} from './run.js';
+import {version} from './version.js';
 import {command as wireshark} from './wireshark.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
-
-function version(): string {
-	const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-	return (JSON.parse(text) as {version: string}).version;
-}
 
 /** Prints what a person needs: no stack for their mistakes, all of it for ours. */
 function complain(error: unknown): never {

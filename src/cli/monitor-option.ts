@@ -2,10 +2,12 @@
 import {UsageError} from '../errors.js';
 import type {Monitored} from '../monitor/monitored.js';
 import {Prompt} from '../monitor/prompt.js';
+import {QmpServer} from '../monitor/qmp/server.js';
 import {RunControl} from '../monitor/run-control.js';
 import {StatsPolling} from '../monitor/stats-polling.js';
 import type {RunEnd} from '../run-result.js';
 import type {RunPlan} from './run-options.js';
+import {version} from './version.js';
 
 export interface MonitorRequest {
 	/** A prompt on standard input and output. */
@@ -40,39 +42,47 @@ export function checkMonitor({monitor, json, capture}: RunPlan): void {
 
 /** Opens the monitors that were asked for; undefined if there are none. Throws UsageError for a bad socket path. */
 export async function openMonitor(
-	{monitor: {prompt: wantsPrompt, paused}}: RunPlan,
+	{monitor: {prompt: wantsPrompt, socket, paused}}: RunPlan,
 	what: Pick<Monitored, 'machine' | 'kernel' | 'name'>,
 ): Promise<OpenMonitor | undefined> {
-	if (!wantsPrompt) {
+	if (!wantsPrompt && socket === undefined) {
 		return undefined;
 	}
 	const {clock, balloon} = what.machine;
 	const control = new RunControl(clock, {paused: paused || wantsPrompt});
 	const run: Monitored = {...what, control, polling: new StatsPolling(clock, balloon)};
+	const server = socket === undefined ? undefined : await QmpServer.open(run, socket, version());
+	const prompt = wantsPrompt ? openPrompt(run, server !== undefined) : undefined;
 	const onSignal = (): void => control.quit('host-signal');
 	process.once('SIGINT', onSignal);
-	const prompt = new Prompt(run, {
-		input: process.stdin,
-		output: process.stdout,
-		interactive: process.stdin.isTTY === true,
-	});
-	// Whoever went away cannot say continue any more.
-	void prompt.closed.then(() => {
-		if (control.status === 'prelaunch' || control.status === 'paused') {
-			control.quit();
-		}
-	});
 	return {
 		control,
 		ended: async (end) => {
 			control.ended(end);
 			if (!control.quitRequested) {
-				await prompt.closed;
+				await prompt?.closed;
 			}
 		},
 		close: () => {
 			process.off('SIGINT', onSignal);
-			prompt.close();
+			prompt?.close();
+			server?.close();
 		},
 	};
+}
+
+function openPrompt(run: Monitored, othersMayContinue: boolean): Prompt {
+	const prompt = new Prompt(run, {
+		input: process.stdin,
+		output: process.stdout,
+		interactive: process.stdin.isTTY === true,
+	});
+	void prompt.closed.then(() => {
+		const {status} = run.control;
+		// Whoever went away cannot say continue any more.
+		if (!othersMayContinue && (status === 'prelaunch' || status === 'paused')) {
+			run.control.quit();
+		}
+	});
+	return prompt;
 }
