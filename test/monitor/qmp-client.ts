@@ -18,7 +18,10 @@ export class QmpClient {
 			this.#closed = true;
 			this.#wake();
 		});
-		createInterface({input: socket}).on('line', (line) => {
+		const lines = createInterface({input: socket});
+		// readline hands on the errors of its input.
+		lines.on('error', () => {});
+		lines.on('line', (line) => {
 			const message = JSON.parse(line) as Message;
 			('event' in message ? this.events : this.#answers).push(message);
 			this.#wake();

@@ -102,7 +102,7 @@ export function queryVirtioStatus(run: Monitored, path: string): Json {
 		'guest-features': describeFeatures(core.driverFeatures.toBigInt()),
 		'backend-features': describeFeatures(0n),
 		status: {statuses: STATUS_WORDS.filter(([mask]) => status & mask).map(([, words]) => words)},
-		isr: core.interruptStatus,
+		isr: core.interrupt.status,
 		'queue-sel': queueSel,
 		'vm-running': run.control.status === 'running',
 		broken: (status & DeviceStatus.DEVICE_NEEDS_RESET) !== 0,
