@@ -3,17 +3,12 @@
  * each costs one instruction of virtual time, and the SBI calls are answered here. A machine's kernel gets the
  * supervisor's view of the real hart instead (supervisor-hart.ts).
  */
-import type {AccessWidth, Bus} from '../board/bus.js';
+import type {Bus} from '../board/bus.js';
 import type {Clock, ClockEvent} from '../board/clock.js';
 import type {GuestRam} from '../host/ram.js';
 import {NS_PER_S} from '../units.js';
-import {GuestTrap, IRQ_S_EXT, IRQ_S_TIMER, type Hart, type ResetType} from './hart.js';
-
-/** scause of a load or store that nothing answers (RISC-V privileged specification, table of scause). */
-const LOAD_ACCESS_FAULT = 5;
-const STORE_ACCESS_FAULT = 7;
-
-const BYTES_PER_BULK_ACCESS = 8;
+import {HartAccesses} from './hart-accesses.js';
+import {IRQ_S_EXT, IRQ_S_TIMER, type Hart, type ResetType} from './hart.js';
 
 export interface DirectHartParts {
 	hartId: number;
@@ -27,11 +22,9 @@ export interface DirectHartParts {
 	onReset: (type: ResetType, failure: boolean) => void;
 }
 
-export class DirectHart implements Hart {
+export class DirectHart extends HartAccesses implements Hart {
 	readonly hartId: number;
 	readonly timebaseHz: number;
-	readonly #ram: GuestRam;
-	readonly #bus: Bus;
 	readonly #clock: Clock;
 	readonly #instructionNs: number;
 	readonly #tickNs: number;
@@ -43,72 +36,14 @@ export class DirectHart implements Hart {
 	#woken = false;
 
 	constructor(parts: DirectHartParts) {
+		super(parts.ram, parts.bus);
 		this.hartId = parts.hartId;
 		this.timebaseHz = parts.timebaseHz;
-		this.#ram = parts.ram;
-		this.#bus = parts.bus;
 		this.#clock = parts.clock;
 		this.#instructionNs = parts.instructionNs ?? 1;
 		this.#tickNs = NS_PER_S / parts.timebaseHz;
 		this.#console = parts.console;
 		this.#onReset = parts.onReset;
-	}
-
-	load8(address: number): number {
-		this.execute(1);
-		return this.#ram.contains(address, 1) ? this.#ram.read8(address) : this.#busRead(address, 1);
-	}
-
-	load16(address: number): number {
-		this.execute(1);
-		return this.#ram.contains(address, 2) ? this.#ram.read16(address) : this.#busRead(address, 2);
-	}
-
-	load32(address: number): number {
-		this.execute(1);
-		return this.#ram.contains(address, 4) ? this.#ram.read32(address) : this.#busRead(address, 4);
-	}
-
-	store8(address: number, value: number): void {
-		this.execute(1);
-		if (this.#ram.contains(address, 1)) {
-			this.#ram.write8(address, value);
-		} else {
-			this.#busWrite(address, 1, value);
-		}
-	}
-
-	store16(address: number, value: number): void {
-		this.execute(1);
-		if (this.#ram.contains(address, 2)) {
-			this.#ram.write16(address, value);
-		} else {
-			this.#busWrite(address, 2, value);
-		}
-	}
-
-	store32(address: number, value: number): void {
-		this.execute(1);
-		if (this.#ram.contains(address, 4)) {
-			this.#ram.write32(address, value);
-		} else {
-			this.#busWrite(address, 4, value);
-		}
-	}
-
-	loadBytes(address: number, into: Uint8Array): Uint8Array {
-		this.#checkBulk(address, into.length, LOAD_ACCESS_FAULT);
-		return this.#ram.readBytes(address, into);
-	}
-
-	storeBytes(address: number, bytes: Uint8Array): void {
-		this.#checkBulk(address, bytes.length, STORE_ACCESS_FAULT);
-		this.#ram.writeBytes(address, bytes);
-	}
-
-	fill32(address: number, sizeBytes: number, word: number): void {
-		this.#checkBulk(address, sizeBytes, STORE_ACCESS_FAULT);
-		this.#ram.fill32(address, sizeBytes, word);
 	}
 
 	execute(instructions: number): void {
@@ -171,28 +106,5 @@ export class DirectHart implements Hart {
 
 	systemReset(type: ResetType, failure: boolean): void {
 		this.#onReset(type, failure);
-	}
-
-	#busRead(address: number, width: AccessWidth): number {
-		const region = this.#bus.find(address, width);
-		if (!region) {
-			throw new GuestTrap(LOAD_ACCESS_FAULT, address);
-		}
-		return region.device.read(address - region.base, width);
-	}
-
-	#busWrite(address: number, width: AccessWidth, value: number): void {
-		const region = this.#bus.find(address, width);
-		if (!region) {
-			throw new GuestTrap(STORE_ACCESS_FAULT, address);
-		}
-		region.device.write(address - region.base, width, value);
-	}
-
-	#checkBulk(address: number, sizeBytes: number, scause: number): void {
-		this.execute(Math.ceil(sizeBytes / BYTES_PER_BULK_ACCESS));
-		if (!this.#ram.contains(address, sizeBytes)) {
-			throw new GuestTrap(scause, address);
-		}
 	}
 }

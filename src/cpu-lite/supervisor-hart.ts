@@ -7,14 +7,15 @@
  * Inaccuracies: no instruction fetch, no registers but those of an SBI call; S-mode interrupts are never taken, the
  * kernel looks at what is pending (sstatus.SIE stays 0).
  */
-import type {AccessWidth, Bus} from '../board/bus.js';
+import type {Bus} from '../board/bus.js';
 import type {Clock} from '../board/clock.js';
 import {assert, VmsimError} from '../errors.js';
 import type {GuestRam} from '../host/ram.js';
 import {NS_PER_S} from '../units.js';
 import {CSR} from './csr-numbers.js';
-import {GuestTrap, type Hart, type ResetType} from './hart.js';
-import {EXC_ECALL_S, EXC_LOAD_ACCESS, EXC_STORE_ACCESS, PRV_S} from './privilege.js';
+import {HartAccesses} from './hart-accesses.js';
+import type {Hart, ResetType} from './hart.js';
+import {EXC_ECALL_S, PRV_S} from './privilege.js';
 import type {HartExit, RvHart} from './rv-hart.js';
 import {
 	SBI_DBCN_CONSOLE_WRITE_BYTE,
@@ -34,7 +35,6 @@ const A1 = 11;
 const A6 = 16;
 const A7 = 17;
 
-const BYTES_PER_BULK_ACCESS = 8;
 /** A firmware that needs more than this for one trap or for its start hangs. */
 const FIRMWARE_LIMIT_INSTRUCTIONS = 100_000_000;
 /** SBI TIME: a time that never comes. */
@@ -62,23 +62,20 @@ export interface SbiResult {
 	value: bigint;
 }
 
-export class SupervisorHart implements Hart {
+export class SupervisorHart extends HartAccesses implements Hart {
 	readonly hartId: number;
 	readonly timebaseHz: number;
 	readonly #hart: RvHart;
-	readonly #ram: GuestRam;
-	readonly #bus: Bus;
 	readonly #clock: Clock;
 	readonly #entry: bigint;
 	readonly #tickNs: number;
 	#woken = false;
 
 	constructor({hart, ram, bus, clock, timebaseHz, entry}: SupervisorHartParts) {
+		super(ram, bus);
 		this.hartId = hart.hartId;
 		this.timebaseHz = timebaseHz;
 		this.#hart = hart;
-		this.#ram = ram;
-		this.#bus = bus;
 		this.#clock = clock;
 		this.#entry = BigInt(entry);
 		this.#tickNs = NS_PER_S / timebaseHz;
@@ -98,63 +95,6 @@ export class SupervisorHart implements Hart {
 			hartId: Number(hart.readRegister(A0)),
 			deviceTreeAddress: Number(hart.readRegister(A1)),
 		};
-	}
-
-	load8(address: number): number {
-		this.execute(1);
-		return this.#ram.contains(address, 1) ? this.#ram.read8(address) : this.#busRead(address, 1);
-	}
-
-	load16(address: number): number {
-		this.execute(1);
-		return this.#ram.contains(address, 2) ? this.#ram.read16(address) : this.#busRead(address, 2);
-	}
-
-	load32(address: number): number {
-		this.execute(1);
-		return this.#ram.contains(address, 4) ? this.#ram.read32(address) : this.#busRead(address, 4);
-	}
-
-	store8(address: number, value: number): void {
-		this.execute(1);
-		if (this.#ram.contains(address, 1)) {
-			this.#ram.write8(address, value);
-		} else {
-			this.#busWrite(address, 1, value);
-		}
-	}
-
-	store16(address: number, value: number): void {
-		this.execute(1);
-		if (this.#ram.contains(address, 2)) {
-			this.#ram.write16(address, value);
-		} else {
-			this.#busWrite(address, 2, value);
-		}
-	}
-
-	store32(address: number, value: number): void {
-		this.execute(1);
-		if (this.#ram.contains(address, 4)) {
-			this.#ram.write32(address, value);
-		} else {
-			this.#busWrite(address, 4, value);
-		}
-	}
-
-	loadBytes(address: number, into: Uint8Array): Uint8Array {
-		this.#chargeBulk(address, into.length, EXC_LOAD_ACCESS);
-		return this.#ram.readBytes(address, into);
-	}
-
-	storeBytes(address: number, bytes: Uint8Array): void {
-		this.#chargeBulk(address, bytes.length, EXC_STORE_ACCESS);
-		this.#ram.writeBytes(address, bytes);
-	}
-
-	fill32(address: number, sizeBytes: number, word: number): void {
-		this.#chargeBulk(address, sizeBytes, EXC_STORE_ACCESS);
-		this.#ram.fill32(address, sizeBytes, word);
 	}
 
 	execute(instructions: number): void {
@@ -238,6 +178,10 @@ export class SupervisorHart implements Hart {
 		return {error: BigInt.asIntN(64, hart.readRegister(A0)), value: hart.readRegister(A1)};
 	}
 
+	protected override deviceAccessed(): void {
+		this.#takeMachineInterrupts();
+	}
+
 	#takeMachineInterrupts(): void {
 		const {csr} = this.#hart;
 		while ((csr.mip & csr.mie & ~csr.mideleg) !== 0) {
@@ -269,31 +213,5 @@ export class SupervisorHart implements Hart {
 
 	#failure(what: string): VmsimError {
 		return new VmsimError('FIRMWARE_FAILED', `${what}: ${this.#hart.describe()}`);
-	}
-
-	#busRead(address: number, width: AccessWidth): number {
-		const region = this.#bus.find(address, width);
-		if (!region) {
-			throw new GuestTrap(EXC_LOAD_ACCESS, address);
-		}
-		const value = region.device.read(address - region.base, width);
-		this.#takeMachineInterrupts();
-		return value;
-	}
-
-	#busWrite(address: number, width: AccessWidth, value: number): void {
-		const region = this.#bus.find(address, width);
-		if (!region) {
-			throw new GuestTrap(EXC_STORE_ACCESS, address);
-		}
-		region.device.write(address - region.base, width, value);
-		this.#takeMachineInterrupts();
-	}
-
-	#chargeBulk(address: number, sizeBytes: number, scause: number): void {
-		this.execute(Math.ceil(sizeBytes / BYTES_PER_BULK_ACCESS));
-		if (!this.#ram.contains(address, sizeBytes)) {
-			throw new GuestTrap(scause, address);
-		}
 	}
 }
