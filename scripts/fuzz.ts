@@ -1,0 +1,107 @@
+/**
+ * `npm run fuzz -- --seconds N [--seed S] [--target device|driver] [--operations N] [--out FILE]`: hostile drivers
+ * against our device, or hostile devices against our driver, until the time is over or something breaks. What breaks
+ * is made small and written to FILE. `--replay FILE` runs such a file again. Exit 1 for a violation, 2 for bad input.
+ */
+import {readFileSync, writeFileSync} from 'node:fs';
+import {parseArgs} from 'node:util';
+import {UsageError} from '../src/errors.js';
+import {runCampaign} from '../src/fuzz/campaign.js';
+import {parseCase, runCase, type FuzzTarget} from '../src/fuzz/target.js';
+import {FUZZ_TARGETS} from '../src/fuzz/targets.js';
+
+const PROGRESS_MS = 10_000;
+
+function targetNamed(name: string): FuzzTarget<unknown, unknown> {
+	const target = FUZZ_TARGETS[name];
+	if (!target) {
+		throw new UsageError(`--target ${name}: legal are ${Object.keys(FUZZ_TARGETS).join(', ')}`);
+	}
+	return target;
+}
+
+function number(flag: string, text: string, most: number): number {
+	const value = Number(text);
+	if (!/^(0x)?[0-9a-f]+$/i.test(text) || !(value <= most)) {
+		throw new UsageError(`--${flag} ${text}: legal are whole numbers from 0 to ${most}`);
+	}
+	return value;
+}
+
+function readCase(file: string) {
+	try {
+		return parseCase(readFileSync(file, 'utf8'));
+	} catch (error) {
+		throw error instanceof UsageError
+			? error
+			: new UsageError(`--replay ${file}: cannot be read (${(error as Error).message})`, {}, error);
+	}
+}
+
+function replay(file: string): number {
+	const {target, setup, operations} = readCase(file);
+	const {violation, steps} = runCase(targetNamed(target), setup, operations);
+	console.log(
+		violation
+			? `violation after ${steps} operations: ${violation.code}: ${violation.message}`
+			: `${steps} operations on ${target}: no violation`,
+	);
+	return violation ? 1 : 0;
+}
+
+function fuzz(name: string, seed: number, seconds: number, most: number, out: string): number {
+	const start = Date.now();
+	let told = start;
+	const elapsed = (): string => ((Date.now() - start) / 1000).toFixed(1);
+	console.log(`fuzzing the ${name}, seed ${seed}`);
+	const {cases, operations, failure, failureLength} = runCampaign(targetNamed(name), {
+		seed,
+		more(done) {
+			if (Date.now() - told >= PROGRESS_MS) {
+				told = Date.now();
+				console.log(`${elapsed()} s: ${done.operations} operations in ${done.cases} cases`);
+			}
+			return Date.now() - start < seconds * 1000 && done.operations < most;
+		},
+	});
+	const summary = `${operations} operations in ${cases} cases, ${elapsed()} s, seed ${seed}`;
+	if (!failure) {
+		console.log(`${summary}: no violation`);
+		return 0;
+	}
+	writeFileSync(out, `${JSON.stringify(failure, null, '\t')}\n`);
+	console.log(`${summary}: violation`);
+	console.log(`${failure.found!.code}: ${failure.found!.detail}`);
+	console.log(`${failureLength} operations, made ${failure.operations.length}: --replay ${out}`);
+	return 1;
+}
+
+try {
+	const {values} = parseArgs({
+		options: {
+			seconds: {type: 'string', default: '10'},
+			operations: {type: 'string', default: String(Number.MAX_SAFE_INTEGER)},
+			seed: {type: 'string', default: '1'},
+			target: {type: 'string', default: 'device'},
+			out: {type: 'string', default: 'fuzz-failure.json'},
+			replay: {type: 'string'},
+		},
+	});
+	process.exitCode =
+		values.replay !== undefined
+			? replay(values.replay)
+			: fuzz(
+					values.target,
+					number('seed', values.seed, 0xffff_ffff),
+					number('seconds', values.seconds, 1e6),
+					number('operations', values.operations, Number.MAX_SAFE_INTEGER),
+					values.out,
+				);
+} catch (error) {
+	const wrongOption = (error as {code?: string}).code?.startsWith('ERR_PARSE_ARGS');
+	if (!(error instanceof UsageError) && !wrongOption) {
+		throw error;
+	}
+	console.error(`fuzz: ${(error as Error).message}`);
+	process.exitCode = 2;
+}
