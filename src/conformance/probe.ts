@@ -212,6 +212,31 @@ export class Probe {
 		);
 	}
 
+	/**
+	 * Runs chains of one descriptor one by one, and fails unless each comes back in its slot. The heads move on by one
+	 * with every turn of the ring, so that what an earlier turn left in a slot cannot pass for the new element.
+	 */
+	async runTurns(queue: ScriptedQueue, count: number): Promise<void> {
+		const {addr, len} = this.pfns(0);
+		for (let i = 0; i < count; i++) {
+			const head = (i + Math.floor(i / queue.size)) % queue.size;
+			queue.writeDescriptor(head, {addr, len});
+			queue.makeAvailable(head);
+			await this.kick(queue);
+			const got = queue.takeUsed().map(({id}) => id);
+			this.expect(got.join() === String(head), `chain ${i} of head ${head} came back as [${got.join(', ')}]`);
+		}
+		this.seeUsed(queue);
+	}
+
+	/** What becomes of a page that is inflated in the plainest way: `zero` where the device discards, else `kept`. */
+	async inflatedState(page: number): Promise<string> {
+		this.fill(page, 1);
+		await this.inflate(page);
+		this.queue('inflateq').takeUsed();
+		return this.pageState(page);
+	}
+
 	/** Acknowledges whatever is pending. */
 	quiet(): void {
 		this.driver.acknowledgeInterrupt();

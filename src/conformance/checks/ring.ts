@@ -44,12 +44,20 @@ function indirectBehind(probe: Probe, queue: ScriptedQueue, normal: number, extr
 async function useIndirect(probe: Probe, normal: number, extraFlags = 0): Promise<void> {
 	await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
 	const queue = probe.queue('inflateq');
-	probe.fill(2, 1);
+	const plain = await probe.inflatedState(4);
+	probe.fill(0, 3);
 	const head = indirectBehind(probe, queue, normal, extraFlags);
-	probe.seeBytes('descriptors', queue.place.desc, VIRTQ_DESC.sizeBytes * (normal + 1));
+	probe.seeBytes(
+		'descriptors',
+		queue.place.desc + VIRTQ_DESC.sizeBytes * head,
+		VIRTQ_DESC.sizeBytes * (normal + 1),
+	);
 	queue.makeAvailable(head);
 	await probe.kick(queue);
 	probe.expectUsed(queue, head);
+	for (const page of [0, 1]) {
+		probe.equal(`page ${page} of the table`, probe.pageState(page), plain);
+	}
 	probe.expectKept('never offered', 2);
 }
 
@@ -74,11 +82,8 @@ export const RING_CHECKS: readonly Check[] = [
 		async run(probe) {
 			await probe.start({queueSize: QUEUE_SIZE});
 			const queue = probe.queue('inflateq');
-			probe.fill(0, 1);
-			await probe.send(queue, probe.pfns(0));
-			probe.see(`page in one piece ${probe.pageState(0)}`);
-			const whole = probe.pageState(0);
-			queue.takeUsed();
+			const whole = await probe.inflatedState(0);
+			probe.see(`page in one piece ${whole}`);
 			probe.fill(1, 2);
 			const head = await probe.send(queue, ...split(probe, 1, 1, 2, 1));
 			probe.expectUsed(queue, head);
@@ -156,6 +161,8 @@ export const RING_CHECKS: readonly Check[] = [
 		async run(probe) {
 			await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
 			const queue = probe.queue('inflateq');
+			const plain = await probe.inflatedState(4);
+			probe.fill(0, 1);
 			const {addr, len} = probe.pfns(0);
 			const table = probe.driver.alloc(32) + 1;
 			queue.writeDescriptor(0, {addr, len}, table);
@@ -163,6 +170,7 @@ export const RING_CHECKS: readonly Check[] = [
 			queue.makeAvailable(0);
 			await probe.kick(queue);
 			probe.expectUsed(queue, 0);
+			probe.equal('page of the table', probe.pageState(0), plain);
 		},
 	}),
 	check('SPLIT-30.id', '2.7.8', 'layout', {
@@ -238,13 +246,7 @@ export const RING_CHECKS: readonly Check[] = [
 		done: `run ${3 * QUEUE_SIZE} chains one by one through a queue of ${QUEUE_SIZE}`,
 		async run(probe) {
 			await probe.start({queueSize: QUEUE_SIZE});
-			const queue = probe.queue('inflateq');
-			for (let i = 0; i < 3 * QUEUE_SIZE; i++) {
-				const head = await probe.inflate(0);
-				const got = queue.takeUsed().map(({id}) => id);
-				probe.expect(got.join() === String(head), `chain ${i}: heads [${got.join()}], expected [${head}]`);
-			}
-			probe.seeUsed(queue);
+			await probe.runTurns(probe.queue('inflateq'), 3 * QUEUE_SIZE);
 		},
 	}),
 	check('SPLIT-41.wrap', '2.7.13.3', 'layout', {
