@@ -111,7 +111,7 @@ export class Execution implements LockObserver {
 		if (running >= 0 && running !== at) {
 			this.preemptions++;
 		}
-		this.#touched = this.#maskOf(does);
+		this.#touched = participant.work !== undefined && !this.#namesObjects ? EVERYTHING : this.#maskOf(does);
 		if (participant.thread === undefined) {
 			participant.thread = participant.work!.begin();
 		}
@@ -189,10 +189,14 @@ export class Execution implements LockObserver {
 		return this.#maskOf(`zone ${name}`);
 	}
 
+	/** The bitmap designs' worker says what each step touches; mainline's looks at any zone before it takes a lock. */
+	get #namesObjects(): boolean {
+		return this.world.reporting.audit !== undefined;
+	}
+
 	/**
 	 * What a step touches besides the zones whose locks it takes, by the object that its name ends with. What happens
-	 * under a zone's lock, and its bitmap, belong to the zone. Mainline's pass looks at lists and counts of any zone
-	 * before it takes a lock, and names that are not known could be anything.
+	 * under a zone's lock, and its bitmap, belong to the zone. A name that is not known could be anything.
 	 */
 	#maskOf(does: string): number {
 		let mask = this.#masks.get(does);
@@ -204,9 +208,6 @@ export class Execution implements LockObserver {
 	}
 
 	#readMask(does: string): number {
-		if (this.world.reporting.audit === undefined) {
-			return EVERYTHING;
-		}
 		const object = does.slice(does.lastIndexOf(' ') + 1);
 		const zone = this.world.memory.zones.findIndex(({name}) => name === object);
 		if (zone >= 0) {
@@ -217,5 +218,5 @@ export class Execution implements LockObserver {
 }
 
 const WORK = 1;
-const OBJECTS: Readonly<Record<string, number>> = {refcnt: 2, page_reporting_conf: 4};
-const FIRST_ZONE = 8;
+const OBJECTS: Readonly<Record<string, number>> = {refcnt: 2, page_reporting_conf: 4, state: 8};
+const FIRST_ZONE = 16;
