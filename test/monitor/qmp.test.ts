@@ -1,8 +1,9 @@
-import {spawn, spawnSync} from 'node:child_process';
+import {execFile, spawn, spawnSync} from 'node:child_process';
 import {existsSync, mkdtempSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {isDeepStrictEqual} from 'node:util';
+import {fileURLToPath} from 'node:url';
+import {isDeepStrictEqual, promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {QmpServer} from '../../src/monitor/qmp/server.js';
 import {JsonStream, JsonSyntaxError, writeJson, type Json} from '../../src/monitor/qmp/json.js';
@@ -314,6 +315,43 @@ if (hasQemu) {
 	test('command for command the answers are those of QEMU, side by side', beside);
 } else {
 	test.skip('SKIPPED, install qemu-system-misc: command for command the answers are those of QEMU', beside);
+}
+
+/** Debian's package ganeti-3.0 brings a QMP client that has driven QEMU for years. */
+const GANETI = process.env['GANETI_SHARE'] ?? '/usr/share/ganeti/3.0';
+
+async function ganeti(t: ExecutionContext): Promise<void> {
+	const {run, over} = await holdProgram();
+	const path = socketPath();
+	const server = await QmpServer.open(run, path, '1.2.3');
+	t.teardown(() => {
+		server.close();
+		run.control.quit();
+	});
+	// Not beside this file in dist: the compiler carries no Python along.
+	const script = fileURLToPath(new URL('../../../test/monitor/ganeti-client.py', import.meta.url));
+	const {stdout} = await promisify(execFile)('python3', [script, GANETI, path]);
+	t.deepEqual(JSON.parse(stdout), {
+		version: [7, 2, 0],
+		package: 'vmsim 1.2.3',
+		running: 'running',
+		stopped: 'paused',
+		actual: GUEST_BYTES,
+		balloon:
+			"HypervisorError: kvm: error executing the balloon command: Invalid parameter type for 'value', expected: integer (GenericError):",
+		migrate: "QmpCommandNotSupported: Instance does not support the 'migrate' QMP command.",
+	});
+	t.is(run.machine.balloon.targetPages, (8 * MiB) / 4096);
+	t.is(await over, 'quit');
+}
+
+if (existsSync(join(GANETI, 'ganeti/hypervisor/hv_kvm/monitor.py'))) {
+	test("Ganeti's QMP client, written for QEMU, drives a run", ganeti);
+} else {
+	test.skip(
+		"SKIPPED, install ganeti-3.0 (or unpack it and set GANETI_SHARE): Ganeti's QMP client drives a run",
+		ganeti,
+	);
 }
 
 test('JSON is cut wherever it ends, and what is none is answered without losing the next', (t) => {
