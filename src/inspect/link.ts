@@ -2,6 +2,7 @@
  * Ties requests to answers: which avail entry a used element completes, and how long it took in virtual time. The device
  * names a chain by its head, so one number per queue and head is all that has to be remembered: bounded by the rings.
  */
+import {BoundedMap, MAX_CHAINS, MAX_QUEUES} from './bounds.js';
 import {AT, layoutOf} from './layout.js';
 import type {Packet} from './packet.js';
 
@@ -25,7 +26,7 @@ export class Linker {
 	requestIn = 0;
 	/** After `observe` of a used element whose request is known: virtual ns from avail to used, else -1. */
 	latencyNs = -1;
-	readonly #open = new Map<number, Request>();
+	readonly #open = new BoundedMap<number, Request>(MAX_QUEUES * MAX_CHAINS);
 	/** Requests are reused, so that a long capture makes no garbage. */
 	readonly #spare: Request[] = [];
 

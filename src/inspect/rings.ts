@@ -4,6 +4,10 @@
  * somebody looked at them. What no event showed is unknown, not zero.
  */
 import type {DescriptorRecord, RingIndices, VmEvent} from '../events.js';
+import {BoundedMap, MAX_CHAINS, MAX_QUEUES} from './bounds.js';
+
+/** Descriptors of one chain that are remembered. */
+const DESCRIPTORS_KEPT = 40;
 
 export interface AvailEntry {
 	readonly ringIndex: number;
@@ -23,7 +27,9 @@ export interface RingChain {
 	readonly number: number;
 	readonly timeNs: number;
 	usedNumber?: number;
+	/** The first ones, and how many there are. */
 	readonly descriptors: readonly DescriptorRecord[];
+	readonly descriptorCount: number;
 }
 
 export class RingState {
@@ -33,13 +39,11 @@ export class RingState {
 	ready = true;
 	/** 0 until the queue was set up in the capture; then the slots are those of the chains seen. */
 	size = 0;
-	/** By index in the descriptor table, last value seen. */
-	readonly descriptors = new Map<number, DescriptorRecord>();
 	/** By slot: ring index mod size. */
-	readonly avail = new Map<number, AvailEntry>();
-	readonly used = new Map<number, UsedEntry>();
+	readonly avail = new BoundedMap<number, AvailEntry>(MAX_CHAINS);
+	readonly used = new BoundedMap<number, UsedEntry>(MAX_CHAINS);
 	/** By head. */
-	readonly chains = new Map<number, RingChain>();
+	readonly chains = new BoundedMap<number, RingChain>(MAX_CHAINS);
 	/** Free-running: the entry that the device takes next, and the one that it fills next. */
 	nextAvail: number | undefined;
 	nextUsed: number | undefined;
@@ -63,7 +67,6 @@ export class RingState {
 	}
 
 	clear(): void {
-		this.descriptors.clear();
 		this.avail.clear();
 		this.used.clear();
 		this.chains.clear();
@@ -90,6 +93,9 @@ export class RingTracker {
 		const key = `${event.device}/${event.queue}`;
 		let ring = this.rings.get(key);
 		if (!ring) {
+			if (this.rings.size >= MAX_QUEUES) {
+				return;
+			}
 			ring = new RingState(event.device, event.queue, label);
 			this.rings.set(key, ring);
 		}
@@ -135,12 +141,14 @@ export class RingTracker {
 		const {ringIndex, head, descriptors} = event;
 		ring.avail.set(ring.slot(ringIndex), {ringIndex, head, number});
 		ring.nextAvail = (ringIndex + 1) & 0xffff;
-		for (const descriptor of descriptors) {
-			if (!descriptor.indirect) {
-				ring.descriptors.set(descriptor.index, descriptor);
-			}
-		}
-		ring.chains.set(head, {head, ringIndex, number, timeNs, descriptors});
+		ring.chains.set(head, {
+			head,
+			ringIndex,
+			number,
+			timeNs,
+			descriptors: descriptors.slice(0, DESCRIPTORS_KEPT),
+			descriptorCount: descriptors.length,
+		});
 	}
 
 	#complete(ring: RingState, head: number, number: number): void {

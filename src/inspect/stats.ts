@@ -4,6 +4,7 @@
  */
 import type {SkipReason, VmEvent} from '../events.js';
 import {VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_WRITE} from '../virtio/spec.js';
+import {BoundedMap, MAX_CHAINS, MAX_QUEUES} from './bounds.js';
 import {Histogram} from './histogram.js';
 
 /** Every event that belongs to one queue. */
@@ -51,7 +52,7 @@ export class QueueStats {
 		skipped: new Map(),
 	};
 	/** By head: when the device took the chain, and when it was notified, -1 if it looked by itself. */
-	readonly #since = new Map<number, {availNs: number; kickNs: number}>();
+	readonly #since = new BoundedMap<number, {availNs: number; kickNs: number}>(MAX_CHAINS);
 	#batch = 0;
 	#kickNs = -1;
 
@@ -180,6 +181,9 @@ export class CaptureStats {
 		const key = `${event.device}/${event.queue}`;
 		let stats = this.queues.get(key);
 		if (!stats) {
+			if (this.queues.size >= MAX_QUEUES) {
+				return; // its events are counted, its chains are not
+			}
 			stats = new QueueStats(event.device, event.queue);
 			this.queues.set(key, stats);
 		}

@@ -9,8 +9,10 @@ import {ProtocolChecker} from '../../src/inspect/check/checker.js';
 import type {RunResult} from '../../src/run-result.js';
 import {VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE} from '../../src/virtio/spec.js';
 import {BalloonBench} from '../helpers/balloon-bench.js';
-import {eventsOf} from '../helpers/captures.js';
+import {rawOf} from '../helpers/arbitrary-event.js';
+import {captureOf, eventsOf} from '../helpers/captures.js';
 import {vmsim} from '../helpers/cli.js';
+import type {TimedEvent} from '../helpers/event-stream.js';
 import {readable, writable, type ScriptedQueue} from '../../src/kit/scripted-driver.js';
 import {hasTshark, tsharkCounts, tshark} from '../helpers/tshark.js';
 
@@ -357,3 +359,51 @@ for (const [id, abuse] of Object.entries(ABUSES)) {
 		t.true(broken.includes('device-found-fault'));
 	});
 }
+
+test('a hostile capture costs time and not memory', async (t) => {
+	// Every chain on another queue, with another head, never returned; zones and slots that no machine has.
+	const hostile = path('hostile.pcapng');
+	const descriptors = Array.from({length: 24}, (_, index) => ({
+		index,
+		indirect: false,
+		addr: index * PAGE,
+		len: PAGE,
+		flags: 3,
+		next: index + 1,
+	}));
+	const raw = rawOf(descriptors);
+	function* chains(): Generator<TimedEvent> {
+		for (let number = 0; number < 120_000; number++) {
+			const [device, queue, head] = [number % 200, (number * 7) % 60_000, (number * 13) % 60_000];
+			yield {
+				timeNs: number,
+				event: {
+					type: 'avail',
+					device,
+					queue,
+					ringIndex: number % 65_536,
+					head,
+					descriptors,
+					raw,
+					payload: () => new Uint8Array(0),
+				},
+			};
+			if (number % 10 === 0) {
+				yield {timeNs: number, event: {type: 'report-submit', zone: `zone ${number}`, blocks: []}};
+			}
+		}
+	}
+	writeFileSync(hostile, captureOf(chains()));
+	for (const args of [
+		['check', hostile],
+		['inspect', hostile, '--stats'],
+		['inspect', hostile, '--rings'],
+		['inspect', hostile, '-Y', 'vmsim.latency_ns'],
+		['report', hostile, '-o', path('hostile.html')],
+		['export', hostile, '--perfetto', '-o', path('hostile.pftrace')],
+	]) {
+		const child = spawn(process.execPath, ['--max-old-space-size=96', MAIN, ...args], {stdio: 'ignore'});
+		const code = await new Promise((resolve) => child.on('close', resolve));
+		t.true(code === 0 || code === 1, `${args[0]} ${args.slice(2).join(' ')} ended with ${String(code)}`);
+	}
+});

@@ -62,8 +62,7 @@ function checkUsed(event: VmEvent & {type: 'used'}, state: ProtocolState, report
 				bytes: element,
 				related: [before.number, before.usedNumber],
 			});
-		} else if (queue.size > 0) {
-			// A capture that began later may have missed the avail entry.
+		} else if (queue.complete) {
 			report(WITHOUT_AVAIL, {detail: `head ${event.head} was not with the device`, bytes: element});
 		}
 		return;

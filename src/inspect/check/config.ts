@@ -4,6 +4,7 @@
  */
 import type {VmEvent} from '../../events.js';
 import {MMIO_CONFIG_AT, MMIO_REGISTERS} from '../../virtio/spec.js';
+import {BoundedMap} from '../bounds.js';
 import {registerName} from '../names.js';
 import {rule, words, type Report, type RuleFamily} from './rule.js';
 import type {ProtocolState} from './state.js';
@@ -23,6 +24,8 @@ const SILENT = rule(
 
 const GENERATION_AT = MMIO_REGISTERS.ConfigGeneration.at;
 const FIELD_SIZE = 4;
+/** Fields that a reading remembers: several times the balloon's four. */
+const MAX_FIELDS = 64;
 
 /** What the driver of one slot has read since it last looked at something else. */
 interface Reading {
@@ -77,7 +80,7 @@ export class ConfigRules implements RuleFamily {
 		const {device, offset, value} = event;
 		let values = this.#values.get(device);
 		if (!values) {
-			values = new Map();
+			values = new BoundedMap(MAX_FIELDS);
 			this.#values.set(device, values);
 		}
 		const before = values.get(offset);
@@ -95,7 +98,9 @@ export class ConfigRules implements RuleFamily {
 			this.#reading.set(device, reading);
 		}
 		reading.mustRepeat = false;
-		reading.fields.push({offset, number});
+		if (reading.fields.length < MAX_FIELDS) {
+			reading.fields.push({offset, number});
+		}
 		this.#torn(reading, event, report);
 	}
 

@@ -47,6 +47,18 @@ const LOST = rule(
 	'a page that the driver did not give up keeps its content',
 );
 
+/** A chain that came back with ranges that the host had not answered for. */
+interface UnansweredChain {
+	readonly number: number;
+	readonly usedNumber: number;
+	readonly usedTimeNs: number;
+	readonly head: number;
+	readonly raw: Uint8Array;
+	readonly missing: number;
+}
+
+/** Unanswered chains that may still get a late answer; the oldest is judged when there are more. */
+const MAX_UNANSWERED = 256;
 const POISON_VAL_AT = MMIO_CONFIG_AT + VIRTIO_BALLOON_CONFIG.poison_val.at;
 const PFN_SIZE = 4;
 
@@ -54,9 +66,13 @@ export class DiscardRules implements RuleFamily {
 	readonly rules = [LATE, UNANSWERED, NOT_OFFERED, POISON, USED_EARLY, LOST];
 	readonly #poison = new Map<number, number>();
 	/** Chains that came back with ranges unanswered, by slot, queue and head: late, if an answer comes. */
-	readonly #open = new Map<string, Chain & {usedNumber: number; usedTimeNs: number; missing: number}>();
+	readonly #open = new Map<string, UnansweredChain>();
 
 	observe(event: VmEvent, state: ProtocolState, report: Report): void {
+		if (this.#open.size > MAX_UNANSWERED) {
+			const [oldest] = this.#open.keys();
+			this.#settle(oldest!, report);
+		}
 		switch (event.type) {
 			case 'mmio':
 				if (event.write && event.offset === POISON_VAL_AT) {
@@ -101,9 +117,11 @@ export class DiscardRules implements RuleFamily {
 		const missing = chain.readableBytes + chain.writableBytes - chain.answeredBytes;
 		if (missing > 0) {
 			this.#open.set(`${event.device}/${event.queue}/${event.head}`, {
-				...chain,
+				number: chain.number,
 				usedNumber: state.number,
 				usedTimeNs: state.timeNs,
+				head: chain.head,
+				raw: chain.raw,
 				missing,
 			});
 		}

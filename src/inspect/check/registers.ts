@@ -7,6 +7,7 @@ import {
 	mmioRegisterAt,
 	type MmioRegisterName,
 } from '../../virtio/spec.js';
+import {BoundedMap, MAX_QUEUES} from '../bounds.js';
 import {registerName} from '../names.js';
 import {rule, words, type Report, type RuleFamily} from './rule.js';
 import type {ProtocolState} from './state.js';
@@ -58,7 +59,7 @@ const CONFIG_WIDTH = 4;
 export class RegisterRules implements RuleFamily {
 	readonly rules = [UNKNOWN, DIRECTION, WIDTH, WHILE_READY, SIZE];
 	/** Last QueueSizeMax read, by slot and queue. */
-	readonly #sizeMax = new Map<string, number>();
+	readonly #sizeMax = new BoundedMap<string, number>(MAX_QUEUES);
 
 	observe(event: VmEvent, state: ProtocolState, report: Report): void {
 		if (event.type !== 'mmio') {

@@ -4,6 +4,7 @@
  * `undefined`, and no rule draws a conclusion from it.
  */
 import type {DescriptorRecord, VmEvent} from '../../events.js';
+import {BoundedMap, MAX_CHAINS, MAX_QUEUES} from '../bounds.js';
 import {MMIO_REGISTERS, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_WRITE} from '../../virtio/spec.js';
 
 export interface Chain {
@@ -27,9 +28,11 @@ export class QueueState {
 	ready = false;
 	/** 0 if the capture did not see the queue being set up. */
 	size = 0;
+	/** Every chain since then is known: what is not in flight was not offered. */
+	complete = false;
 	readonly inFlight = new Map<number, Chain>();
-	/** Chains that came back, by head, until the head is offered again. Bounded by the ring. */
-	readonly returned = new Map<number, Chain & {usedNumber: number; usedTimeNs: number}>();
+	/** Chains that came back, by head, until the head is offered again: packets of avail entry and used element. */
+	readonly returned = new BoundedMap<number, {number: number; usedNumber: number}>(MAX_CHAINS);
 	/** Free-running index of the next entry. */
 	nextAvail: number | undefined;
 	nextUsed: number | undefined;
@@ -45,6 +48,7 @@ export class QueueState {
 	start(size: number): void {
 		this.size = size;
 		this.clear();
+		this.complete = true;
 		this.nextAvail = this.nextUsed = this.kickedAt = this.signalledAt = 0;
 	}
 
@@ -52,6 +56,7 @@ export class QueueState {
 		this.inFlight.clear();
 		this.returned.clear();
 		this.nextAvail = this.nextUsed = this.kickedAt = this.signalledAt = undefined;
+		this.complete = false;
 	}
 }
 
@@ -80,7 +85,9 @@ export class DeviceState {
 		let queue = this.queues.get(number);
 		if (!queue) {
 			queue = new QueueState(number);
-			this.queues.set(number, queue);
+			if (this.queues.size < QUEUES_PER_DEVICE) {
+				this.queues.set(number, queue);
+			}
 		}
 		return queue;
 	}
@@ -103,19 +110,32 @@ export function chainBytes(descriptors: readonly DescriptorRecord[]): {readable:
 	return {readable, writable};
 }
 
-const PAYLOAD_KEPT = 65_536;
+/** More slots or queues than these are looked at as if for the first time, each time. */
+const SLOTS = 8;
+const QUEUES_PER_DEVICE = MAX_QUEUES / SLOTS;
+const PAYLOAD_KEPT = 2_048;
+/** All chains in flight together, in `weightOf`; beyond, the oldest chains of the queue at hand are forgotten. */
+const WEIGHT_KEPT = 262_144;
+
+/** What a chain costs to remember, in descriptors. */
+function weightOf(descriptors: readonly DescriptorRecord[]): number {
+	return 1 + descriptors.length;
+}
 
 export class ProtocolState {
 	/** The event at hand. */
 	number = 0;
 	timeNs = 0;
 	readonly devices = new Map<number, DeviceState>();
+	#weight = 0;
 
 	device(slot: number): DeviceState {
 		let device = this.devices.get(slot);
 		if (!device) {
 			device = new DeviceState(slot);
-			this.devices.set(slot, device);
+			if (this.devices.size < SLOTS) {
+				this.devices.set(slot, device);
+			}
 		}
 		return device;
 	}
@@ -142,6 +162,7 @@ export class ProtocolState {
 				device.status = 0;
 				device.accepted = undefined;
 				device.refused = false;
+				device.queues.forEach((queue) => this.#clear(queue));
 				device.queues.clear();
 				break;
 			}
@@ -149,17 +170,16 @@ export class ProtocolState {
 				const queue = this.device(event.device).queue(event.queue);
 				queue.ready = event.ready;
 				queue.name = event.name ?? queue.name;
+				this.#clear(queue);
 				if (event.ready) {
 					queue.start(event.size);
-				} else {
-					queue.clear();
 				}
 				break;
 			}
 			case 'queue-reset': {
 				const queue = this.device(event.device).queue(event.queue);
 				queue.ready = false;
-				queue.clear();
+				this.#clear(queue);
 				break;
 			}
 			case 'config-change':
@@ -197,6 +217,15 @@ export class ProtocolState {
 		const {readable, writable} = chainBytes(event.descriptors);
 		queue.nextAvail = (event.ringIndex + 1) & 0xffff;
 		queue.returned.delete(event.head);
+		this.#forget(queue, event.head);
+		this.#weight += weightOf(event.descriptors);
+		for (const [oldest] of queue.inFlight) {
+			if (this.#weight <= WEIGHT_KEPT) {
+				break;
+			}
+			this.#forget(queue, oldest);
+			queue.complete = false;
+		}
 		queue.inFlight.set(event.head, {
 			number: this.number,
 			timeNs: this.timeNs,
@@ -216,8 +245,23 @@ export class ProtocolState {
 		queue.nextUsed = (event.ringIndex + 1) & 0xffff;
 		const chain = queue.inFlight.get(event.head);
 		if (chain) {
-			queue.inFlight.delete(event.head);
-			queue.returned.set(event.head, {...chain, usedNumber: this.number, usedTimeNs: this.timeNs});
+			this.#forget(queue, event.head);
+			queue.returned.set(event.head, {number: chain.number, usedNumber: this.number});
 		}
+	}
+
+	/** The chain is not in flight any more. */
+	#forget(queue: QueueState, head: number): void {
+		const chain = queue.inFlight.get(head);
+		if (chain) {
+			this.#weight -= weightOf(chain.descriptors);
+			queue.inFlight.delete(head);
+		}
+	}
+
+	/** The rings are gone, and what was in them. */
+	#clear(queue: QueueState): void {
+		[...queue.inFlight.keys()].forEach((head) => this.#forget(queue, head));
+		queue.clear();
 	}
 }

@@ -4,6 +4,7 @@
  */
 import type {VmEvent} from '../../events.js';
 import {PAGE_SIZE, formatSize} from '../../units.js';
+import {BoundedMap, MAX_CHAINS, MAX_QUEUES} from '../bounds.js';
 import {chainBytes} from '../check/state.js';
 import {describeEvent} from '../describe.js';
 import type {ByteSink} from '../pcapng-writer.js';
@@ -11,6 +12,10 @@ import {TraceWriter} from './trace-writer.js';
 
 /** Flows of kicks and flows of chains must not meet: chains are numbered by packet, kicks above them. */
 const KICK_FLOWS = 2 ** 48;
+/** Zones with a track of their own; a machine has three. */
+const MAX_ZONES = 16;
+/** Chains of one queue that are drawn beside each other; more are drawn over the first. */
+const MAX_PLACES = 1_024;
 
 interface OpenChain {
 	/** Sub-track that it lies on. */
@@ -22,7 +27,7 @@ class QueueTracks {
 	readonly track: number;
 	/** Slices on one track must nest and chains do not, so each that overlaps another gets a track beside it. */
 	readonly #places: {track: number; busy: boolean}[] = [];
-	readonly open = new Map<number, OpenChain>();
+	readonly open = new BoundedMap<number, OpenChain>(MAX_CHAINS);
 	/** The last notification, until a chain was taken for it. */
 	kickFlow: number | undefined;
 	readonly #writer: TraceWriter;
@@ -36,6 +41,9 @@ class QueueTracks {
 
 	take(): {place: number; track: number} {
 		let place = this.#places.findIndex(({busy}) => !busy);
+		if (place < 0 && this.#places.length >= MAX_PLACES) {
+			place = 0;
+		}
 		if (place < 0) {
 			place = this.#places.length;
 			this.#places.push({
@@ -178,8 +186,10 @@ export class PerfettoExport {
 		return device;
 	}
 
+	/** The queue's tracks; those beyond MAX_QUEUES, which no machine has, share the last ones. */
 	#queue(slot: number, queue: number, label: string): QueueTracks {
-		const key = `${slot}/${queue}`;
+		const own = `${slot}/${queue}`;
+		const key = this.#queues.has(own) || this.#queues.size < MAX_QUEUES ? own : 'more';
 		let tracks = this.#queues.get(key);
 		if (!tracks) {
 			tracks = new QueueTracks(this.#writer, this.#device(slot).track, label || `queue ${queue}`);
@@ -213,10 +223,11 @@ export class PerfettoExport {
 	}
 
 	#report(event: VmEvent & {type: 'report-submit' | 'report-return'}, timeNs: number, number: number): void {
-		let track = this.#zones.get(event.zone);
+		const zone = this.#zones.has(event.zone) || this.#zones.size < MAX_ZONES ? event.zone : 'other zones';
+		let track = this.#zones.get(zone);
 		if (track === undefined) {
-			track = this.#writer.track(`page reporting ${event.zone}`, {parent: this.#machine});
-			this.#zones.set(event.zone, track);
+			track = this.#writer.track(`page reporting ${zone}`, {parent: this.#machine});
+			this.#zones.set(zone, track);
 		}
 		if (event.type === 'report-return') {
 			this.#writer.end(track, timeNs, {

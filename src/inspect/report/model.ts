@@ -4,6 +4,7 @@
  * script reads (src/inspect/report/page).
  */
 import type {VmEvent} from '../../events.js';
+import {BoundedMap, MAX_QUEUES} from '../bounds.js';
 import {ProtocolChecker} from '../check/checker.js';
 import {CaptureStats} from '../stats.js';
 import {statsJson} from '../views/stats-table.js';
@@ -18,6 +19,8 @@ const MAX_VIOLATIONS = 200;
 const PAYLOAD_SHOWN = 64;
 /** Descriptors of one chain that the page lists. */
 const MAX_DESCRIPTORS = 64;
+/** Answers of the host that one chain keeps: an inflate of 256 scattered pages has as many. */
+const MAX_DISCARDS = 256;
 
 /** One chain on the page; arrays instead of objects where there are thousands. */
 export interface ReportChain {
@@ -79,7 +82,7 @@ export class ReportCollector {
 	/** By slot, queue and head: the chain that is with the device. */
 	readonly #open = new Map<string, ReportChain>();
 	/** By slot and queue: the notification that the device is about to follow. */
-	readonly #kicks = new Map<string, number>();
+	readonly #kicks = new BoundedMap<string, number>(MAX_QUEUES);
 	readonly #marks: ReportModel['marks'] = [];
 	readonly #violations: ReportModel['violations'] = [];
 	#violationCount = 0;
@@ -127,17 +130,7 @@ export class ReportCollector {
 				this.#avail(event, timeNs, number, label);
 				break;
 			case 'discard':
-				this.#open
-					.get(`${event.device}/${event.queue}/${event.head}`)
-					?.discards.push([
-						number,
-						timeNs,
-						event.base,
-						event.sizeBytes,
-						event.freedBytes,
-						event.hugePagesSplit,
-						event.skipped ?? '',
-					]);
+				this.#discard(event, timeNs, number);
 				break;
 			case 'used':
 				this.#used(event, timeNs, number);
@@ -185,9 +178,10 @@ export class ReportCollector {
 		}
 	}
 
+	/** The queue's lane; those beyond MAX_QUEUES, which no machine has, share the last one. */
 	#lane(slot: number, queue: number, name: string): {index: number; lane: Lane} {
-		const key = `${slot}/${queue}`;
-		let entry = this.#lanes.get(key);
+		const key = this.#lanes.size < MAX_QUEUES ? `${slot}/${queue}` : 'more';
+		let entry = this.#lanes.get(`${slot}/${queue}`) ?? this.#lanes.get(key);
 		if (!entry) {
 			entry = {index: this.#lanes.size, lane: {slot, queue, name, size: 0, chains: 0}};
 			this.#lanes.set(key, entry);
@@ -229,6 +223,14 @@ export class ReportCollector {
 		};
 		this.#chains.push(chain);
 		this.#open.set(`${event.device}/${event.queue}/${event.head}`, chain);
+	}
+
+	#discard(event: VmEvent & {type: 'discard'}, timeNs: number, number: number): void {
+		const chain = this.#open.get(`${event.device}/${event.queue}/${event.head}`);
+		if (chain && chain.discards.length < MAX_DISCARDS) {
+			const {base, sizeBytes, freedBytes, hugePagesSplit, skipped = ''} = event;
+			chain.discards.push([number, timeNs, base, sizeBytes, freedBytes, hugePagesSplit, skipped]);
+		}
 	}
 
 	#used(

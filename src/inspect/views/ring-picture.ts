@@ -14,8 +14,6 @@ const ARC = 16;
 const CELL = 11;
 /** Columns of a ring: eight cells make a line of 95 letters. */
 const COLUMNS = 8;
-/** Descriptors of one chain that are written out. */
-const DESCRIPTORS_SHOWN = 40;
 
 interface Cell {
 	slot: number;
@@ -95,8 +93,8 @@ function descriptorLine({index, addr, len, flags, next, indirect}: DescriptorRec
 
 function drawChain(chain: RingChain): string[] {
 	const state = chain.usedNumber === undefined ? 'in flight' : `used in packet ${chain.usedNumber}`;
-	const shown = chain.descriptors.slice(0, DESCRIPTORS_SHOWN);
-	const more = chain.descriptors.length - shown.length;
+	const shown = chain.descriptors;
+	const more = chain.descriptorCount - shown.length;
 	return [
 		`  head ${chain.head}, avail [${chain.ringIndex}] in packet ${chain.number}, ${state}`,
 		...shown.map((descriptor, index) => descriptorLine(descriptor, more === 0 && index === shown.length - 1)),
