@@ -5,37 +5,42 @@ import type {Machine} from './machine.js';
 import {Sanitizer} from './sanitizer.js';
 import {PAGE_SIZE} from './units.js';
 
-const HART_ACCESSES = [
-	'load8',
-	'load16',
-	'load32',
-	'store8',
-	'store16',
-	'store32',
-	'loadBytes',
-	'storeBytes',
-	'fill32',
-] as const;
+/** Bytes that each of the hart's accesses covers, by its second argument. */
+const HART_ACCESSES = {
+	load8: () => 1,
+	load16: () => 2,
+	load32: () => 4,
+	store8: () => 1,
+	store16: () => 2,
+	store32: () => 4,
+	loadBytes: (into: unknown) => (into as Uint8Array).length,
+	storeBytes: (bytes: unknown) => (bytes as Uint8Array).length,
+	fill32: (sizeBytes: unknown) => sizeBytes as number,
+} as const;
 
 /** From here on the first use after report throws VmsimError USE_AFTER_REPORT out of whatever did it. */
 export function sanitizeRun({memory, trace}: Machine, hart: SupervisorHart): Sanitizer {
 	const sanitizer = new Sanitizer({basePfn: memory.base / PAGE_SIZE, pages: memory.pages});
-	// What does not come from an access of the hart comes from a device.
-	let who: 'guest' | 'device' = 'device';
-	for (const name of HART_ACCESSES) {
-		const access = hart[name].bind(hart) as (...args: unknown[]) => unknown;
+	// What the hart accesses now. Devices work while its access takes its time: what lies elsewhere is theirs.
+	let from = 0;
+	let end = 0;
+	for (const [name, sizeOf] of Object.entries(HART_ACCESSES)) {
+		const access = hart[name as keyof typeof HART_ACCESSES].bind(hart) as (...args: unknown[]) => unknown;
 		Object.assign(hart, {
-			[name]: (...args: unknown[]) => {
-				who = 'guest';
+			[name]: (address: number, ...rest: unknown[]) => {
+				from = address;
+				end = address + sizeOf(rest[0]);
 				try {
-					return access(...args);
+					return access(address, ...rest);
 				} finally {
-					who = 'device';
+					end = 0;
 				}
 			},
 		});
 	}
-	watchAccesses(memory, (address, sizeBytes, write) => sanitizer.touch(address, sizeBytes, write, who));
+	watchAccesses(memory, (address, sizeBytes, write) => {
+		sanitizer.touch(address, sizeBytes, write, address >= from && address < end ? 'guest' : 'device');
+	});
 	trace.subscribe(sanitizer.listen, {pages: true});
 	return sanitizer;
 }

@@ -123,7 +123,7 @@ test('a whole run under mainline is clean, and was looked at', async (t) => {
 	t.true(run.sanitizer!.accesses > 10_000);
 });
 
-test('a guest that writes into a block while the device has it is stopped there', async (t) => {
+test('whoever writes into a block while the host has it is stopped there, and is no guest if it is a device', async (t) => {
 	const run = await simulation();
 	const {machine} = run;
 	machine.trace.subscribe((event) => {
@@ -132,8 +132,19 @@ test('a guest that writes into a block while the device has it is stopped there'
 		}
 	});
 	const error = await t.throwsAsync<VmsimError>(run.run(), BREACH);
-	t.regex(error.message, /wrote 4 bytes/);
+	t.regex(error.message, /the device wrote 4 bytes/);
 	t.regex(error.message, /guest {3}lent/);
+});
+
+test('a guest that writes into a block while the host has it is named', async (t) => {
+	const run = await simulation();
+	const {kernel, machine} = run;
+	machine.trace.subscribe((event) => {
+		if (event.type === 'report-submit') {
+			kernel.contents.write(event.blocks[0]!.pfn, 0, 1);
+		}
+	});
+	await t.throwsAsync(run.run(), {...BREACH, message: /the guest wrote 4 bytes/});
 });
 
 test('a device that discards what it has answered already is stopped there', async (t) => {
