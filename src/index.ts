@@ -84,3 +84,32 @@ export {RingTracker, RingState} from './inspect/rings.js';
 export {ProtocolChecker, allRules} from './inspect/check/checker.js';
 export type {Rule, Violation} from './inspect/check/rule.js';
 export {watchLive} from './inspect/views/live.js';
+
+// The test kit: a scripted driver, a scripted device, and the conformance checks (docs/kit.md).
+export {
+	ScriptedDriver,
+	featureBits,
+	readable,
+	writable,
+	type Buffer as RingBuffer,
+	type QueuePlace,
+	type ScriptedQueue,
+	type UsedElement,
+} from './kit/scripted-driver.js';
+export {
+	ScriptedDevice,
+	type ChainAnswer,
+	type ScriptedBuffer,
+	type ScriptedChain,
+	type ScriptedDeviceOptions,
+} from './kit/scripted-device.js';
+export type {ConformanceTarget, HostActions, MemoryAccess, TargetDevice} from './conformance/target.js';
+export {
+	DeviceTarget,
+	type DeviceFactory,
+	type DeviceParts,
+	type TestedDevice,
+} from './conformance/targets/device-target.js';
+export type {Check, CheckResult, Verdict} from './conformance/check.js';
+export {DEVICE_CHECKS} from './conformance/checks/all.js';
+export {runChecks, selectChecks} from './conformance/runner.js';

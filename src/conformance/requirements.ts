@@ -13,7 +13,7 @@ export interface Requirement {
 	readonly text: string;
 	/** Rules of `vmsim check`, by id. */
 	readonly rules?: readonly string[];
-	/** A title in test/conformance/virtio-driver.test.ts begins so. */
+	/** A title in test/conformance/virtio-driver.test.ts or test/guest-kernel/balloon-driver.test.ts begins so. */
 	readonly test?: string;
 	/** Why nothing judges it. */
 	readonly why?: string;
@@ -48,6 +48,9 @@ export const REQUIREMENTS: readonly Requirement[] = [
 	device('STAT-09', '2.1.2', 'notifies DEVICE_NEEDS_RESET as a configuration change'),
 	driver('FEAT-02', '2.2.1', 'accepts only what is offered', {rules: ['feature-not-offered']}),
 	driver('FEAT-03', '2.2.1', 'ignores bits that it does not know', {test: '2.2.1:'}),
+	driver('FEAT-04', '2.2.1', 'sets FAILED and stops where it cannot do without a feature', {
+		test: 'without VERSION_1',
+	}),
 	driver('FEAT-05', '2.2.1', 'does not fail for an unknown bit', {test: '2.2.1:'}),
 	device(
 		'FEAT-06',
@@ -153,16 +156,44 @@ export const REQUIREMENTS: readonly Requirement[] = [
 		rules: ['register-width'],
 		test: '4.2.2.2: every access',
 	}),
+	driver('MMIO-10', '4.2.2.2', 'ignores a device with another magic', {test: 'a slot with a wrong magic'}),
+	driver('MMIO-11', '4.2.2.2', 'ignores a device of another version', {test: 'a slot with a wrong magic'}),
 	driver('MMIO-12', '4.2.2.2', 'ignores an empty slot', {test: '4.2.3.1.1:'}),
+	driver('MMIO-13', '4.2.2.2', 'writes a selector before it uses the word behind it', {
+		test: 'the probe makes the recorded',
+	}),
 	driver('MMIO-14', '4.2.2.2', 'QueueSize is at most QueueSizeMax', {rules: ['queue-size']}),
 	driver('MMIO-15', '4.2.2.2', 'leaves a ready queue alone', {rules: ['queue-changed-while-ready']}),
+	driver('MMIO-16', '4.2.2.2', 'stops a queue by QueueReady 0', {
+		why: 'our driver resets the device, never one queue',
+	}),
 	driver('MMIO-17', '4.2.2.2', 'acknowledges what is defined', {test: '4.2.2.2: only defined'}),
+	driver('MMIO-18', '4.2.2.2', 'waits for QueueReset', {
+		why: 'our driver resets the device, never one queue',
+	}),
 	driver('MMIO-19', '4.2.3.1.1', 'begins with magic, version and id', {test: '4.2.3.1.1:'}),
+	driver('MMIO-20', '4.2.3.1.1', 'leaves shared memory registers alone', {
+		test: 'the probe makes the recorded',
+	}),
+	driver('MMIO-23', '4.2.3.4.1', 'reads InterruptStatus and acknowledges it', {
+		test: 'a prompt device costs',
+	}),
+	driver('BAL-03', '5.5.3.1', 'reports only with PAGE_POISON where pages keep an initial value', {
+		test: 'page poison: declined',
+	}),
 	driver('BAL-12', '5.5.6.1', 'stays at its target without DEFLATE_ON_OOM', {test: '5.5.6.1: without'}),
+	driver('BAL-14', '5.5.6.1', 'announces the pages that it wants back', {test: 'deflating tells the host'}),
 	driver('BAL-15', '5.5.6.1', 'MUST_TELL_HOST: waits for the answer', {test: '5.5.6.1 and 5.5.6.7.1:'}),
 	driver('BAL-17', '5.5.6.1', 'uses no page in flight', {test: '5.5.6.1 and 5.5.6.7.1:'}),
 	driver('BAL-18', '5.5.6.1', 'deflates what was acknowledged', {rules: ['deflate-before-inflate-ack']}),
+	driver('BAL-19', '5.5.6.1', 'updates actual', {test: 'inflating sends 256'}),
 	driver('BAL-30', '5.5.6.3.1', 'one statistics buffer at a time', {rules: ['stats-two-buffers']}),
+	driver('BAL-31', '5.5.6.3.1', 'offers a new statistics buffer after each answer', {
+		test: 'the statistics buffer',
+	}),
+	driver('BAL-32', '5.5.6.3.1', 'has an entry for each statistic that it supports', {
+		test: 'the statistics buffer',
+	}),
 	driver('BAL-33', '5.5.6.3.1', 'whole entries', {rules: ['stats-length']}),
 	driver('BAL-35', '5.5.6.3.1', 'the same tags each time', {test: '5.5.6.3.1:'}),
 	device('BAL-36', '5.5.6.3.2', 'ignores unknown tags'),
@@ -170,11 +201,17 @@ export const REQUIREMENTS: readonly Requirement[] = [
 	driver('BAL-41', '5.5.6.5.1', 'commands of four bytes', {rules: ['hint-command-length']}),
 	driver('BAL-42', '5.5.6.5.1', 'a round begins with its id', {test: '5.5.6.5.1:'}),
 	driver('BAL-44', '5.5.6.5.1', 'a round ends with STOP', {test: '5.5.6.5.1:'}),
+	driver('BAL-46', '5.5.6.5.1', 'takes hinted pages for uninitialised', {
+		why: 'the guest kernel treats every free page so: nothing of it is on the wire',
+	}),
 	device('BAL-49', '5.5.6.5.2', 'does not use an id again'),
 	device('BAL-50', '5.5.6.5.2', 'ignores pages of another id'),
 	device('BAL-52', '5.5.6.5.2', 'changes nothing after DONE'),
 	device('BAL-53', '5.5.6.5.2', 'says DONE'),
 	driver('BAL-60', '5.5.6.6.1', 'poison_val before DRIVER_OK', {rules: ['poison-after-driver-ok']}),
+	driver('BAL-70', '5.5.6.7.1', 'takes reported pages for uninitialised, or poisons them first', {
+		why: 'the contents of free pages are the business of the guest kernel: nothing of it is on the wire',
+	}),
 	driver('BAL-71', '5.5.6.7.1', 'uses no page that is being reported', {rules: ['page-used-before-ack']}),
 	device('BAL-75', '5.5.6.7.2', 'changes reported pages to poison_val only'),
 ];

@@ -31,7 +31,7 @@ export function specMap(requirements: readonly Requirement[], checks: readonly C
 		'',
 		'Made from `src/conformance/requirements.ts` and the checks by `node dist/scripts/spec-map.js`; do not edit.',
 		'Clauses are those of VIRTIO 1.4. A *check* is one of `vmsim conformance`, a *rule* one of `vmsim check`, a *driver',
-		'test* one of `test/conformance/virtio-driver.test.ts`, by how its title begins.',
+		'test* one of `test/conformance/virtio-driver.test.ts` and `test/guest-kernel/balloon-driver.test.ts`, by how its title begins.',
 		'',
 		`${requirements.length} demands, ${judged} of them judged.`,
 		'',
