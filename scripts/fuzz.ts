@@ -8,8 +8,13 @@ import {parseArgs} from 'node:util';
 import {UsageError} from '../src/errors.js';
 import {runCampaign} from '../src/fuzz/campaign.js';
 import {parseCase, runCase, type FuzzTarget} from '../src/fuzz/target.js';
-import {FUZZ_TARGETS} from '../src/fuzz/targets.js';
+import {DEVICE_TARGET} from '../src/fuzz/device-target.js';
+import {DRIVER_TARGET} from '../test/fuzz/driver-target.js';
 
+const FUZZ_TARGETS: Readonly<Record<string, FuzzTarget<unknown, unknown>>> = {
+	device: DEVICE_TARGET as FuzzTarget<unknown, unknown>,
+	driver: DRIVER_TARGET as FuzzTarget<unknown, unknown>,
+};
 const PROGRESS_MS = 10_000;
 
 function targetNamed(name: string): FuzzTarget<unknown, unknown> {
