@@ -89,10 +89,11 @@ export class ProgramRun {
 			}
 			this.ended = 'host-memory-exhausted';
 		} finally {
+			process.rssPeakBytes = Math.max(process.rssPeakBytes, processRssBytes());
 			machine.memory.flushDiscards();
 			// The few free frames that were kept for quick use: nobody needs them any more.
 			machine.host.trim();
-			process.rssEndBytes = processRssBytes();
+		process.rssEndBytes = processRssBytes();
 			process.wallMs = wallMs() - startMs;
 			onSlice();
 		}

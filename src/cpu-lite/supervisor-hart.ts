@@ -143,13 +143,16 @@ export class SupervisorHart extends HartAccesses implements Hart {
 	wfi(): boolean {
 		this.#woken = false;
 		this.execute(1);
-		while (this.pendingInterrupts() === 0 && !this.#woken) {
+		for (;;) {
+			// A timer that was set for a time that has passed is due now, before any idle time.
+			this.#takeMachineInterrupts();
+			if (this.pendingInterrupts() !== 0 || this.#woken) {
+				return true;
+			}
 			if (!this.#clock.skipToNext()) {
 				return false;
 			}
-			this.#takeMachineInterrupts();
 		}
-		return true;
 	}
 
 	consoleWrite(text: string): void {
