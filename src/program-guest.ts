@@ -136,6 +136,22 @@ function rngSeed(seed: number): Uint8Array {
 	);
 }
 
+/** Writes a machine's device tree where a person wants it. Throws UsageError. */
+export function dumpDeviceTree(path: string | undefined, machine: Machine): void {
+	if (path === undefined) {
+		return;
+	}
+	try {
+		writeFileSync(path, machine.deviceTree);
+	} catch (error) {
+		throw new UsageError(
+			`--dtb-dump ${JSON.stringify(path)} cannot be written: ${(error as Error).message}`,
+			{},
+			error,
+		);
+	}
+}
+
 export class ProgramGuest {
 	readonly machine: Machine;
 	readonly #tohost: number | undefined;
@@ -163,17 +179,7 @@ export class ProgramGuest {
 			...(resetAddress === undefined ? {} : {resetAddress}),
 			...(transmit === undefined ? {} : {transmit}),
 		});
-		if (files.dtbDump !== undefined) {
-			try {
-				writeFileSync(files.dtbDump, machine.deviceTree);
-			} catch (error) {
-				throw new UsageError(
-					`--dtb-dump ${JSON.stringify(files.dtbDump)} cannot be written: ${(error as Error).message}`,
-					{},
-					error,
-				);
-			}
-		}
+		dumpDeviceTree(files.dtbDump, machine);
 		return new ProgramGuest(machine, tohost);
 	}
 

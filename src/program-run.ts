@@ -93,7 +93,7 @@ export class ProgramRun {
 			machine.memory.flushDiscards();
 			// The few free frames that were kept for quick use: nobody needs them any more.
 			machine.host.trim();
-		process.rssEndBytes = processRssBytes();
+			process.rssEndBytes = processRssBytes();
 			process.wallMs = wallMs() - startMs;
 			onSlice();
 		}

@@ -2,6 +2,7 @@
 import {closeSync, openSync} from 'node:fs';
 import {UsageError} from '../errors.js';
 import {Capture} from '../inspect/capture.js';
+import type {ByteSink} from '../inspect/pcapng-writer.js';
 import type {Machine} from '../machine.js';
 import {formatSize} from '../units.js';
 import {BrokenPipeError, FdSink} from './fd-output.js';
@@ -19,6 +20,30 @@ export interface OpenCapture {
 	/** Hands on what is buffered. False once nobody reads any more. */
 	flush(): boolean;
 	close(): void;
+}
+
+/** Passes bytes on until the reader leaves; what comes afterwards is dropped, in the middle of an event as well. */
+class LeavableSink implements ByteSink {
+	broken = false;
+	readonly #sink: ByteSink;
+
+	constructor(sink: ByteSink) {
+		this.#sink = sink;
+	}
+
+	write(bytes: Uint8Array): void {
+		if (this.broken) {
+			return;
+		}
+		try {
+			this.#sink.write(bytes);
+		} catch (error) {
+			if (!(error instanceof BrokenPipeError)) {
+				throw error;
+			}
+			this.broken = true;
+		}
+	}
 }
 
 /**
@@ -41,32 +66,22 @@ export function openCapture(
 			error,
 		);
 	}
-	const capture = new Capture(machine.trace, new FdSink(descriptor), {
+	const sink = new LeavableSink(new FdSink(descriptor));
+	const capture = new Capture(machine.trace, sink, {
 		snaplen,
 		application: 'vmsim',
 		hardware: `riscv virt, ${formatSize(machine.memory.sizeBytes)}`,
 		comment: `workload ${workload}, seed ${machine.config.seed}`,
 		packetBuffered: path === '-',
 	});
-	let open = true;
-	const guarded = (write: () => void) => {
-		try {
-			write();
-		} catch (error) {
-			if (!(error instanceof BrokenPipeError)) {
-				throw error;
-			}
-			open = false;
-		}
-		return open;
-	};
 	return {
-		flush: () => open && guarded(() => capture.flush()),
+		flush: () => {
+			capture.flush();
+			return !sink.broken;
+		},
 		close: () => {
-			guarded(() => {
-				sample();
-				capture.close();
-			});
+			sample();
+			capture.close();
 			if (descriptor !== STDOUT) {
 				closeSync(descriptor);
 			}

@@ -17,6 +17,11 @@ import {command as wireshark} from './wireshark.js';
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
+/** A full disk, a device that fails: the system's doing, and its words say it. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+	return error instanceof Error && 'syscall' in error && 'errno' in error;
+}
+
 /** Prints what a person needs: no stack for their mistakes, all of it for ours. */
 function complain(error: unknown): never {
 	if (error instanceof UsageError) {
@@ -25,6 +30,10 @@ function complain(error: unknown): never {
 	}
 	if (error instanceof VmsimError) {
 		process.stderr.write(`vmsim: ${error.message} [${error.code}]\n`);
+		process.exit(EXIT_FAILURE);
+	}
+	if (isSystemError(error)) {
+		process.stderr.write(`vmsim: ${error.message}\n`);
 		process.exit(EXIT_FAILURE);
 	}
 	process.stderr.write(
@@ -38,7 +47,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 	if (error.code === 'EPIPE') {
 		process.exit(0);
 	}
-	throw error;
+	process.stderr.write(`vmsim: standard output: ${error.message}\n`);
+	process.exit(EXIT_FAILURE);
 });
 
 /** A value that begins with a dash (`-m -1`, `--features -hint`) belongs to its flag: yargs would take it for flags. */

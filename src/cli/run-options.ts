@@ -419,6 +419,28 @@ export interface EffectiveOptions {
 	texts: Record<string, string>;
 }
 
+/** Flags that have no say in what was asked for: silence would let a person believe that they had. */
+function refuseContradictions(plan: RunPlan, argv: Readonly<Record<string, unknown>>): void {
+	const given = (name: string) => argv[name] !== undefined;
+	const isReplay = plan.workload.name === 'replay';
+	const replayFlag = ['trace', 'kpageflags-start', 'kpageflags-end', 'zoneinfo', 'reports', 'mode'].find(
+		given,
+	);
+	if (replayFlag !== undefined && !isReplay) {
+		throw new UsageError(
+			`--${replayFlag} belongs to --workload replay, and the workload is ${plan.workload.name}`,
+		);
+	}
+	if (isReplay && given('guest-mem')) {
+		throw new UsageError(
+			'--guest-mem has no say in a replay: the recorded zones decide how large the guest is',
+		);
+	}
+	if (given('snaplen') && plan.capture === undefined) {
+		throw new UsageError('--snaplen belongs to --capture');
+	}
+}
+
 /** Joins flags, config file and defaults. Throws UsageError. */
 export function planRun(
 	argv: Readonly<Record<string, unknown>>,
@@ -455,5 +477,6 @@ export function planRun(
 			texts[name] = text;
 		}
 	}
+	refuseContradictions(plan, argv);
 	return {plan, texts};
 }

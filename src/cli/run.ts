@@ -1,5 +1,6 @@
 /** `vmsim run`: a machine and its guest, from reset to the end. */
 import type {CommandModule} from 'yargs';
+import {dumpDeviceTree} from '../program-guest.js';
 import {prepareReplay} from '../replay-setup.js';
 import type {RunEnd, RunResult} from '../run-result.js';
 import {sampleMemory} from '../memory-sampler.js';
@@ -52,6 +53,7 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 		const replay = workload.name === 'replay' ? {replay: await prepareReplay(plan.replay)} : {};
 		const simulation = await Simulation.create({machine: config, workload, durationNs, sanitize, ...replay});
 		const {machine, kernel} = simulation;
+		dumpDeviceTree(plan.program.dtbDump, machine);
 		const capture =
 			plan.capture &&
 			openCapture(

@@ -147,6 +147,8 @@ test('bad input is named with flag, value and what is legal; exit 2, no stack tr
 		[['--features', '+packed'], /--features "\+packed" is no feature that the device has.*reporting/],
 		[['--balloon', 'size=8G'], /--balloon size "8G".*legal: 0B to 4G/],
 		[['--reporting', 'mainlin'], /--reporting "mainlin" is not one of/],
+		[['--trace', 'x'], /--trace belongs to --workload replay/],
+		[['-w', 'replay', '-m', '256M'], /--guest-mem has no say in a replay/],
 		[['--gest-mem', '4G'], /Unknown argument|Did you mean/],
 	];
 	for (const [args, message] of cases) {
@@ -206,6 +208,12 @@ test('a reader that closes our standard output early ends the run quietly', asyn
 	await new Promise((resolve) => child.on('close', resolve));
 	t.regex(out, /^vmsim: 64 MiB guest/);
 	t.is(err, '');
+});
+
+test('a guest whose memory is tight works on: a timer in the past wakes it', async (t) => {
+	const {deterministic} = await run('-m', '64M', '-w', 'churn,operations=30000');
+	t.is(deterministic.ended, 'workload-done');
+	t.is(deterministic.integrity.failures, 0);
 });
 
 test('a duration stops the run at that virtual time, with the summary', async (t) => {
