@@ -440,8 +440,8 @@ local function expert_infos(tree, record, tvb, note)
   for name in pairs({ index_jump = 1, index_order = 1, used_unknown = 1, late_discard = 1, status_cleared = 1 }) do
     if note[name] then tree:add_proto_expert_info(experts[name]) end
   end
-  if record.event == "ring-fault" then tree:add_proto_expert_info(experts.ring_fault, record.texts["fault.code"])
-  elseif record.event == "needs-reset" then tree:add_proto_expert_info(experts.needs_reset, record.texts["needs_reset.reason"])
+  if record.event == "ring-fault" then tree:add_proto_expert_info(experts.ring_fault, record.texts["fault.code"] or "cut off")
+  elseif record.event == "needs-reset" then tree:add_proto_expert_info(experts.needs_reset, record.texts["needs_reset.reason"] or "cut off")
   elseif record.event == "integrity-failure" then tree:add_proto_expert_info(experts.lost_content)
   elseif record.event == "features" and record.flags % 2 == 0 then tree:add_proto_expert_info(experts.features_refused)
   elseif record.event == "notify" and tvb(16, 1):uint() ~= IGNORED_NONE then tree:add_proto_expert_info(experts.notify_ignored)

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import type {VmEvent} from '../../src/events.js';
+import type {RingIndices, VmEvent} from '../../src/events.js';
 import {ProtocolChecker, allRules} from '../../src/inspect/check/checker.js';
 import type {Violation} from '../../src/inspect/check/rule.js';
 import {decodeEvent} from '../../src/inspect/decode.js';
@@ -101,6 +101,88 @@ test('events in any order, doubled or missing, are judged without a crash', (t) 
 			);
 		}),
 		{seed: 6, numRuns: 100},
+	);
+});
+
+/** Rules that the events of a healthy stream break after `edit`. */
+function idsAfter(edit: (events: TimedEvent[]) => void, options: StreamOptions = {}): string[] {
+	const events = [...eventStream({rounds: 12, ...options})];
+	edit(events);
+	return violationsIn(captureOf(events)).map(({rule}) => rule.id);
+}
+
+function mmioRead(offset: number, value: number, width: number): VmEvent {
+	return {type: 'mmio', device: 0, write: false, offset, width, value};
+}
+
+test('a field read in pieces is torn if the configuration changed in between, and not if it did not', (t) => {
+	const change: VmEvent = {type: 'config-change', device: 0, generation: 77};
+	const torn = (between: VmEvent[]): string[] =>
+		idsAfter((events) => {
+			const added = [mmioRead(0x100, 0, 2), ...between, mmioRead(0x102, 1, 2)];
+			events.splice(
+				events.findIndex(({event}) => event.type === 'workload'),
+				0,
+				...added.map((event) => ({timeNs: 0, event})),
+			);
+		}).filter((id) => id !== 'register-width');
+	t.deepEqual(torn([change]), ['config-torn']);
+	t.deepEqual(torn([]), []);
+});
+
+test('a driver that reads again after the generation moved is right, however often it moves', (t) => {
+	const access = (offset: number, value: number): VmEvent => mmioRead(offset, value, 4);
+	const change = (generation: number): VmEvent => ({type: 'config-change', device: 0, generation});
+	const session = (...last: VmEvent[]): string[] =>
+		idsAfter((events) => {
+			const added = [
+				access(0x0fc, 1),
+				access(0x100, 4),
+				change(2),
+				access(0x104, 0),
+				access(0x0fc, 2),
+				...last,
+			];
+			events.splice(
+				events.findIndex(({event}) => event.type === 'workload'),
+				0,
+				...added.map((event) => ({timeNs: 0, event})),
+			);
+		});
+	t.deepEqual(session(access(0x100, 5), change(3), access(0x0fc, 3), access(0x100, 6), access(0x0fc, 3)), []);
+	t.deepEqual(session(), ['config-torn']);
+	t.deepEqual(session(access(0x0fc, 2)), ['config-torn']);
+});
+
+test('without the event index the flags decide whether a notification may be saved', (t) => {
+	const save = (flags: Partial<RingIndices>): string[] =>
+		idsAfter(
+			(events) => {
+				for (const type of ['driver-kick', 'used-notification'] as const) {
+					const at = events.findIndex(({event}) => event.type === type);
+					const {timeNs, event} = events[at]!;
+					const saved = {
+						kicked: false,
+						sent: false,
+						ring: {...(event as {ring: RingIndices}).ring, ...flags},
+					};
+					events[at] = {timeNs, event: Object.assign({}, event, saved)};
+				}
+			},
+			{eventIdx: false},
+		);
+	t.deepEqual(save({}), ['missing-kick', 'missing-interrupt']);
+	t.deepEqual(save({usedFlags: 1, availFlags: 1}), []);
+});
+
+test('a range that the device skips for a reason is answered', (t) => {
+	t.deepEqual(
+		idsAfter((events) => {
+			const at = events.findIndex(({event}) => event.type === 'discard');
+			const {timeNs, event} = events[at]!;
+			events[at] = {timeNs, event: {...event, skipped: 'inhibited', freedBytes: 0} as VmEvent};
+		}),
+		[],
 	);
 });
 

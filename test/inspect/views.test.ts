@@ -1,6 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
 import {Tracer} from '../../src/events.js';
+import {fieldAccess, fieldNames} from '../../src/inspect/access.js';
+import {decodeEvent} from '../../src/inspect/decode.js';
 import {FilterSyntaxError} from '../../src/inspect/filter/lexer.js';
 import {compileFilter} from '../../src/inspect/filter/compile.js';
 import {Histogram} from '../../src/inspect/histogram.js';
@@ -15,7 +17,7 @@ import {packetPrinter, type PrinterOptions} from '../../src/inspect/views/printe
 import {drawRingState} from '../../src/inspect/views/ring-picture.js';
 import {formatVerbose} from '../../src/inspect/views/verbose.js';
 import {anyEvent} from '../helpers/arbitrary-event.js';
-import {captureOf, readCapture} from '../helpers/captures.js';
+import {captureOf, cutPackets, eventsOf, readCapture} from '../helpers/captures.js';
 import {eventStream, type TimedEvent} from '../helpers/event-stream.js';
 
 const EVENTS = [...eventStream({rounds: 8, queueSize: 16})];
@@ -151,6 +153,71 @@ test('every view takes every event', (t) => {
 		}),
 		{seed: 6, numRuns: 200},
 	);
+});
+
+test('packets that another tool has cut are read as far as they go', (t) => {
+	const whole = captureOf(
+		fc.sample(anyEvent, {seed: 7, numRuns: 200}).map((event, timeNs) => ({timeNs, event})),
+		{pages: true},
+	);
+	const fields = fieldNames().map((name) => fieldAccess(name)!);
+	for (const length of [0, 15, 16, 25, 41, 61, 67, 90]) {
+		const file = cutPackets(whole, length);
+		for (const options of [
+			{},
+			{verbose: true, hex: true},
+			{format: 'ndjson' as const},
+			{format: 'csv' as const, fields},
+		]) {
+			t.true(linesOf(file, options).length >= 200);
+		}
+		let readable = 0;
+		readCapture(file, (packet) => {
+			if (packet.problem() === undefined) {
+				readable++;
+				decodeEvent(packet);
+			}
+		});
+		t.is(readable > 0, length >= 16, `${readable} readable at ${length}`);
+	}
+	t.is(eventsOf(cutPackets(whole, 1_000_000)).length, 200);
+});
+
+test('a string of a filter has escapes, and bytes have three spellings', (t) => {
+	const file = captureOf([
+		{timeNs: 0, event: {type: 'console', text: 'say "hi"\\\n'}},
+		{
+			timeNs: 1,
+			event: {
+				type: 'avail',
+				device: 0,
+				queue: 0,
+				ringIndex: 0,
+				head: 0,
+				descriptors: [{index: 0, indirect: false, addr: 0, len: 3, flags: 0, next: 0}],
+				raw: new Uint8Array(16),
+				payload: () => Uint8Array.of(0x41, 0x42, 0xff),
+			},
+		},
+	]);
+	for (const [filter, count] of [
+		['vmsim.console.text contains "\\"hi\\"\\\\\\n"', 1],
+		['vmsim.console.text contains "\\x68i"', 1],
+		['vmsim.console.text contains "HI"', 0],
+		['vmsim.payload == 41:42:ff', 1],
+		['vmsim.payload contains 0x42ff', 1],
+		['vmsim.payload contains "AB"', 1],
+		['vmsim.payload > 41:42', 1],
+		['vmsim.payload < 41:42', 0],
+		['vmsim.payload != 41', 1],
+		['vmsim.console.text >= "say"', 1],
+		['vmsim.console.text === "say"', 0],
+		['vmsim.desc.addr !== 0', 0],
+		['vmsim.head in {0b11 .. 0x10, 0}', 1],
+	] as const) {
+		t.is(linesOf(file, {}, filter).length, count, filter);
+	}
+	t.throws(() => compileFilter('vmsim.console.text == "\\q"'), {message: /unknown escape "\\q"/});
 });
 
 test('a filter that cannot be read says where and what it wanted', (t) => {

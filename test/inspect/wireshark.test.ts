@@ -11,7 +11,7 @@ import {compileFilter} from '../../src/inspect/filter/compile.js';
 import {Linker} from '../../src/inspect/link.js';
 import {fieldText} from '../../src/inspect/views/structured.js';
 import {anyEvent} from '../helpers/arbitrary-event.js';
-import {captureOf, readCapture} from '../helpers/captures.js';
+import {captureOf, cutPackets, readCapture} from '../helpers/captures.js';
 import {CORRUPTIONS} from '../helpers/corrupt-capture.js';
 import {eventStream} from '../helpers/event-stream.js';
 import {DISSECTOR, TSHARK_ABSENT, hasTshark, tshark, tsharkCounts} from '../helpers/tshark.js';
@@ -189,6 +189,23 @@ withTshark(
 		}
 	},
 );
+
+withTshark('tshark and inspect agree which packets another tool has cut too short', (t) => {
+	for (const length of [16, 30, 45, 66]) {
+		const file = cutPackets(ANYTHING, length);
+		const ours: number[] = [];
+		readCapture(file, (packet) => {
+			if (packet.problem() !== undefined) {
+				ours.push(packet.number);
+			}
+		});
+		const theirs = tshark(file, '-Y', 'vmsim.expert.malformed', '-T', 'fields', '-e', 'frame.number').map(
+			Number,
+		);
+		t.deepEqual(theirs, ours, `cut at ${length}`);
+		t.deepEqual(tshark(file, '-Y', '_ws.lua.error'), []);
+	}
+});
 
 withTshark('the second pass ties an avail entry to its answer', (t) => {
 	const pairs = tshark(

@@ -70,7 +70,7 @@ export class ConfigRules implements RuleFamily {
 				this.#readField(event, _.number, report);
 			}
 		} else if (event.offset === GENERATION_AT && !event.write) {
-			this.#readGeneration(event.device, event.value, report);
+			this.#readGeneration(event.device, event.value);
 		} else {
 			this.#leave(event.device, report);
 		}
@@ -97,7 +97,10 @@ export class ConfigRules implements RuleFamily {
 			reading = {generation: undefined, fields: [], changedAt: undefined, mustRepeat: false};
 			this.#reading.set(device, reading);
 		}
-		reading.mustRepeat = false;
+		if (reading.mustRepeat) {
+			reading.mustRepeat = false;
+			reading.fields = [];
+		}
 		if (reading.fields.length < MAX_FIELDS) {
 			reading.fields.push({offset, number});
 		}
@@ -120,17 +123,15 @@ export class ConfigRules implements RuleFamily {
 		}
 	}
 
-	#readGeneration(device: number, value: number, report: Report): void {
+	#readGeneration(device: number, value: number): void {
 		const reading = this.#reading.get(device);
-		if (reading?.mustRepeat && reading.fields.length === 0) {
-			// Looked once more and did not read again.
-			this.#report(reading, report);
-		}
-		const mustRepeat =
+		// A second look without the fields in between settles nothing.
+		const moved =
 			reading?.generation !== undefined && reading.fields.length > 0 && reading.generation !== value;
+		const mustRepeat = moved || reading?.mustRepeat === true;
 		this.#reading.set(device, {
 			generation: value,
-			fields: mustRepeat ? reading.fields : [],
+			fields: mustRepeat ? reading!.fields : [],
 			changedAt: undefined,
 			mustRepeat,
 		});

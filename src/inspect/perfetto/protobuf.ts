@@ -30,17 +30,6 @@ export class Message {
 		return this;
 	}
 
-	/** Exact above 2^53. */
-	bigUint(field: number, value: bigint): this {
-		this.#varint(field * 8 + VARINT);
-		let rest = value;
-		for (; rest >= 0x80n; rest >>= 7n) {
-			this.#byte(Number(rest & 0x7fn) | 0x80);
-		}
-		this.#byte(Number(rest));
-		return this;
-	}
-
 	fixed64(field: number, value: number): this {
 		this.#varint(field * 8 + FIXED64);
 		this.#room(8);
