@@ -39,7 +39,7 @@ export const command: CommandModule<object, ConformanceArguments> = {
 			.option('target', {
 				type: 'string',
 				default: 'builtin',
-				describe: 'builtin, or the path of a module that exports createDevice (docs/kit.md)',
+				describe: 'builtin, qemu, or the path of a module that exports createDevice (docs/kit.md)',
 			})
 			.option('clause', {type: 'string', describe: 'Only these: a clause or a check, 2.7.* or STAT-*'})
 			.option('json', {type: 'boolean', default: false, describe: 'Results as JSON on standard output'})

@@ -19,7 +19,8 @@ import {
 	VIRTIO_MMIO_INT_VRING,
 	type MmioRegisterName,
 } from '../../src/virtio/spec.js';
-import {QEMU_IS_INSTALLED, QemuBalloon} from '../helpers/qemu-balloon.js';
+import {QemuBalloon} from '../../src/qemu/balloon.js';
+import {qemuIsInstalled} from '../../src/qemu/process.js';
 import {featureBits, ScriptedDriver, type Buffer as RingBuffer} from '../../src/kit/scripted-driver.js';
 
 const SEED = 20260408;
@@ -33,13 +34,14 @@ const UPPER = PAGES_AT / PAGE_SIZE + HALF;
 const QUEUE_SIZE = 32;
 const QUEUES = ['inflateq', 'deflateq', 'statsq', 'reporting_vq'] as const;
 
+const QEMU_IS_INSTALLED = qemuIsInstalled();
 const compare = QEMU_IS_INSTALLED ? test.serial : test.skip;
 const title = (text: string): string =>
 	QEMU_IS_INSTALLED ? text : `SKIPPED, install qemu-system-misc: ${text}`;
 
 let qemu: QemuBalloon | undefined;
 test.before(() => {
-	qemu = QEMU_IS_INSTALLED ? new QemuBalloon(RAM_SIZE) : undefined;
+	qemu = QEMU_IS_INSTALLED ? new QemuBalloon({sizeBytes: RAM_SIZE}) : undefined;
 });
 test.after.always(() => qemu?.close());
 

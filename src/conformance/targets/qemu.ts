@@ -1,0 +1,33 @@
+/** QEMU's balloon as a device under test: a process for every check, because a reset is not a power-on. */
+import {QemuBalloon} from '../../qemu/balloon.js';
+import {sleepSync} from '../../qemu/sleep.js';
+import {NS_PER_MS} from '../../units.js';
+import type {ConformanceTarget, TargetDevice} from '../target.js';
+
+/** QEMU's time is real. */
+const LONGEST_WAIT_MS = 1500;
+
+export const qemuTarget: ConformanceTarget = {
+	name: 'qemu',
+	start(): TargetDevice {
+		const balloon = new QemuBalloon({watch: 'sources'});
+		return {
+			mmio: balloon,
+			ram: balloon.ram,
+			queueNumbering: 'consecutive',
+			host: {
+				setTargetPages: (pages) => balloon.setTargetPages(pages),
+				requestStats: () => balloon.requestStats(),
+				stats: () => balloon.stats(),
+			},
+			interruptLevel: () => balloon.interruptLevel(),
+			settle: () => balloon.process.sync(),
+			advance(ns) {
+				sleepSync(Math.min(ns / NS_PER_MS, LONGEST_WAIT_MS));
+				balloon.process.sync();
+			},
+			close: () => balloon.close(),
+		};
+	},
+	close() {},
+};

@@ -1,0 +1,95 @@
+/** QEMU's virtio-balloon as a slot of registers, and what QMP can ask of it. */
+import type {AccessWidth, MmioDevice} from '../board/bus.js';
+import {VIRTIO_BASE, virtioIrq} from '../board/memory-map.js';
+import type {GuestRam} from '../host/ram.js';
+import {PAGE_SIZE} from '../units.js';
+import {VIRTIO_BALLOON_S} from '../virtio/balloon/spec.js';
+import {BALLOON_PATH, QemuProcess, type QemuOptions} from './process.js';
+import {sleepSync} from './sleep.js';
+
+/** QEMU's timer runs in its main loop: this is how long we give it, and how often. */
+const POLL_MS = 5;
+const TIMER_PATIENCE_MS = 500;
+/** What QEMU calls the tags of VIRTIO 1.4 5.5.6.4 (hw/virtio/virtio-balloon.c, balloon_stat_names). */
+const STAT_NAMES: Readonly<Record<string, number>> = {
+	'stat-swap-in': VIRTIO_BALLOON_S.SWAP_IN,
+	'stat-swap-out': VIRTIO_BALLOON_S.SWAP_OUT,
+	'stat-major-faults': VIRTIO_BALLOON_S.MAJFLT,
+	'stat-minor-faults': VIRTIO_BALLOON_S.MINFLT,
+	'stat-free-memory': VIRTIO_BALLOON_S.MEMFREE,
+	'stat-total-memory': VIRTIO_BALLOON_S.MEMTOT,
+	'stat-available-memory': VIRTIO_BALLOON_S.AVAIL,
+	'stat-disk-caches': VIRTIO_BALLOON_S.CACHES,
+	'stat-htlb-pgalloc': VIRTIO_BALLOON_S.HTLB_PGALLOC,
+	'stat-htlb-pgfail': VIRTIO_BALLOON_S.HTLB_PGFAIL,
+};
+/** QEMU shows this for a tag that the guest did not send. */
+const NO_STAT = 2n ** 64n - 1n;
+
+export class QemuBalloon implements MmioDevice {
+	readonly process: QemuProcess;
+	readonly ram: GuestRam;
+
+	constructor(options: QemuOptions = {}) {
+		this.process = new QemuProcess(options);
+		this.ram = this.process.ram;
+	}
+
+	read(offset: number, width: AccessWidth): number {
+		return this.process.read(VIRTIO_BASE + offset, width);
+	}
+
+	write(offset: number, width: AccessWidth, value: number): void {
+		this.process.write(VIRTIO_BASE + offset, width, value);
+	}
+
+	/** The slot's interrupt line, where sources are watched. */
+	interruptLevel(): boolean {
+		this.process.sync();
+		return this.process.level(virtioIrq(0));
+	}
+
+	/** Asks for a balloon of so many pages. QMP asks for what is left of memory, in bytes. */
+	setTargetPages(pages: number): void {
+		this.process.qmp.execute('balloon', {value: this.ram.sizeBytes - pages * PAGE_SIZE});
+		this.process.sync();
+	}
+
+	/**
+	 * Asks the guest for statistics: QEMU does that when polling is switched on, at once, and then once a second. Where
+	 * it holds no buffer it asks for nothing.
+	 */
+	requestStats(): void {
+		const interval = (value: number) =>
+			this.process.qmp.execute('qom-set', {
+				path: BALLOON_PATH,
+				property: 'guest-stats-polling-interval',
+				value,
+			});
+		interval(1);
+		for (let waited = 0; waited < TIMER_PATIENCE_MS && !this.process.level(virtioIrq(0)); waited += POLL_MS) {
+			sleepSync(POLL_MS);
+			this.process.sync();
+		}
+		interval(0);
+	}
+
+	/** The guest's last statistics, value by tag; undefined before there were any. */
+	stats(): ReadonlyMap<number, bigint> | undefined {
+		const {stats, 'last-update': lastUpdate} = this.process.qmp.execute('qom-get', {
+			path: BALLOON_PATH,
+			property: 'guest-stats',
+		}) as {stats: Record<string, number | string>; 'last-update': number};
+		if (lastUpdate === 0) {
+			return undefined;
+		}
+		const values = Object.entries(stats).map(([name, value]) => [STAT_NAMES[name], BigInt(value)] as const);
+		return new Map(
+			values.filter((entry): entry is [number, bigint] => entry[0] !== undefined && entry[1] !== NO_STAT),
+		);
+	}
+
+	close(): void {
+		this.process.close();
+	}
+}
