@@ -100,7 +100,7 @@ class DriverWorld implements FuzzWorld<DriverOperation> {
 		};
 		device.onChain = ({queue}) => {
 			const honest = this.#honestAnswer(queue);
-			// A device that asks for statistics with every answer keeps the driver busy for ever, Linux's too.
+			// A device that asks for statistics with every answer keeps the driver busy and virtual time slow: left out here.
 			return honest === 'hold' ? honest : (this.#answers.get(queue) ?? honest);
 		};
 		this.bench.boot();
