@@ -43,6 +43,8 @@ export interface QemuOptions {
 	 * `harts` those out of it, supervisor's first.
 	 */
 	readonly watch?: 'sources' | 'harts';
+	/** Offers DEFLATE_ON_OOM. Default false. */
+	readonly deflateOnOom?: boolean;
 	/** A QEMU that hangs is ended by then, s; and the read that waits for it sees the end of its pipe. */
 	readonly lifeSeconds?: number;
 }
@@ -63,7 +65,7 @@ export class QemuProcess implements MmioDevice {
 	#onLine: (line: number, level: boolean) => void = () => {};
 
 	/** Throws UsageError where QEMU is not installed. */
-	constructor({sizeBytes = 16 * MiB, watch, lifeSeconds = 120}: QemuOptions = {}) {
+	constructor({sizeBytes = 16 * MiB, watch, deflateOnOom = false, lifeSeconds = 120}: QemuOptions = {}) {
 		if (!qemuIsInstalled()) {
 			throw new UsageError(`${QEMU} cannot be run; install it: apt-get install qemu-system-misc`);
 		}
@@ -74,9 +76,13 @@ export class QemuProcess implements MmioDevice {
 		this.#qtest = new LinePipe(join(this.#folder, 'qtest'));
 		this.#qmpPipe = new LinePipe(join(this.#folder, 'qmp'));
 		const log = openSync(join(this.#folder, 'log'), 'w');
-		this.#child = spawn('timeout', [String(lifeSeconds), QEMU, ...this.#arguments(memory, sizeBytes)], {
-			stdio: ['ignore', 'ignore', log],
-		});
+		this.#child = spawn(
+			'timeout',
+			[String(lifeSeconds), QEMU, ...this.#arguments(memory, sizeBytes, deflateOnOom)],
+			{
+				stdio: ['ignore', 'ignore', log],
+			},
+		);
 		closeSync(log);
 		const why = () => readFileSync(join(this.#folder, 'log'), 'utf8').trim();
 		this.#qtest.write(`readl ${hex(RAM_BASE)}`);
@@ -146,7 +152,7 @@ export class QemuProcess implements MmioDevice {
 		rmSync(this.#folder, {recursive: true});
 	}
 
-	#arguments(memory: string, sizeBytes: number): string[] {
+	#arguments(memory: string, sizeBytes: number, deflateOnOom: boolean): string[] {
 		const size = `${sizeBytes / MiB}M`;
 		return [
 			...['-machine', 'virt,accel=tcg,memory-backend=mem', '-m', size],
@@ -156,7 +162,8 @@ export class QemuProcess implements MmioDevice {
 			...['-qmp', `pipe:${join(this.#folder, 'qmp')}`],
 			...['-global', 'virtio-mmio.force-legacy=false', '-global', 'virtio-mmio.ioeventfd=off'],
 			'-device',
-			'virtio-balloon-device,id=balloon,bus=virtio-mmio-bus.0,free-page-reporting=on,deflate-on-oom=on',
+			'virtio-balloon-device,id=balloon,bus=virtio-mmio-bus.0,free-page-reporting=on,deflate-on-oom=' +
+				(deflateOnOom ? 'on' : 'off'),
 		];
 	}
 

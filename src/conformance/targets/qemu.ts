@@ -10,7 +10,7 @@ const LONGEST_WAIT_MS = 1500;
 export const qemuTarget: ConformanceTarget = {
 	name: 'qemu',
 	start(): TargetDevice {
-		const balloon = new QemuBalloon({watch: 'sources'});
+		const balloon = new QemuBalloon({watch: 'sources', deflateOnOom: true});
 		return {
 			mmio: balloon,
 			ram: balloon.ram,
