@@ -2,10 +2,10 @@
 import {closeSync, openSync} from 'node:fs';
 import {UsageError} from '../errors.js';
 import {Capture} from '../inspect/capture.js';
-import type {ByteSink} from '../inspect/pcapng-writer.js';
 import type {Machine} from '../machine.js';
 import {formatSize} from '../units.js';
-import {BrokenPipeError, FdSink} from './fd-output.js';
+import {FdSink} from './fd-output.js';
+import {LeavableSink} from './leavable-sink.js';
 
 const STDOUT = 1;
 
@@ -20,30 +20,6 @@ export interface OpenCapture {
 	/** Hands on what is buffered. False once nobody reads any more. */
 	flush(): boolean;
 	close(): void;
-}
-
-/** Passes bytes on until the reader leaves; what comes afterwards is dropped, in the middle of an event as well. */
-class LeavableSink implements ByteSink {
-	broken = false;
-	readonly #sink: ByteSink;
-
-	constructor(sink: ByteSink) {
-		this.#sink = sink;
-	}
-
-	write(bytes: Uint8Array): void {
-		if (this.broken) {
-			return;
-		}
-		try {
-			this.#sink.write(bytes);
-		} catch (error) {
-			if (!(error instanceof BrokenPipeError)) {
-				throw error;
-			}
-			this.broken = true;
-		}
-	}
 }
 
 /**

@@ -29,6 +29,8 @@ export interface RunPlan {
 	sanitize: boolean;
 	json: boolean;
 	quiet: boolean;
+	/** Print the traffic as it happens. */
+	inspect: boolean;
 	/** Where the traffic is recorded; undefined: nowhere. */
 	capture: CaptureRequest | undefined;
 	/** Who may look at the machine and hold it while it runs. */
@@ -335,6 +337,14 @@ export const FLAGS: Readonly<Record<string, Flag>> = {
 			}
 		},
 	},
+	inspect: {
+		group: OUTPUT,
+		describe: 'Print the virtqueue traffic as it happens, one line an event',
+		isSwitch: true,
+		apply: (plan) => {
+			plan.inspect = true;
+		},
+	},
 	json: {
 		group: OUTPUT,
 		describe: 'Print one JSON object',
@@ -436,6 +446,11 @@ function refuseContradictions(plan: RunPlan, argv: Readonly<Record<string, unkno
 			'--guest-mem has no say in a replay: the recorded zones decide how large the guest is',
 		);
 	}
+	if (plan.inspect && (plan.json || plan.capture?.path === '-' || plan.monitor.prompt)) {
+		throw new UsageError(
+			'--inspect prints on standard output, and so does --json, --capture - or --monitor: choose one',
+		);
+	}
 	if (given('snaplen') && plan.capture === undefined) {
 		throw new UsageError('--snaplen belongs to --capture');
 	}
@@ -455,6 +470,7 @@ export function planRun(
 		sanitize: false,
 		json: false,
 		quiet: false,
+		inspect: false,
 		capture: undefined,
 		monitor: {prompt: false, paused: false},
 		program: {},

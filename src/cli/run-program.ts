@@ -4,6 +4,7 @@ import {ProgramRun} from '../program-run.js';
 import type {RunResult} from '../run-result.js';
 import {openCapture} from './capture-option.js';
 import {Console} from './console.js';
+import {openTraffic} from './inspect-option.js';
 import {Interrupt} from './interrupt.js';
 import {openMonitor} from './monitor-option.js';
 import type {RunPlan} from './run-options.js';
@@ -14,11 +15,12 @@ export async function runProgram(plan: RunPlan): Promise<RunResult> {
 	// Where JSON or a capture goes to standard output, the guest's words go beside it.
 	const {prompt} = plan.monitor;
 	const serial = new Console(
-		plan.json || plan.capture?.path === '-' || prompt ? process.stderr : process.stdout,
+		plan.json || plan.inspect || plan.capture?.path === '-' || prompt ? process.stderr : process.stdout,
 	);
 	const guest = await ProgramGuest.create(plan.machine, plan.program, {transmit: serial.transmit});
 	const name = plan.program.kernel ?? plan.program.bios ?? 'program';
 	const capture = plan.capture && openCapture(plan.capture, guest.machine, name);
+	const traffic = openTraffic(plan.inspect, guest.machine);
 	const run = new ProgramRun(guest, name, plan.durationNs);
 	const monitor = await openMonitor(plan, {machine: guest.machine, name});
 	// The keyboard belongs to the prompt where there is one.
@@ -30,13 +32,18 @@ export async function runProgram(plan: RunPlan): Promise<RunResult> {
 			...(monitor && {gate: monitor.control}),
 			onSlice: () => serial.flush(),
 			interrupted: () =>
-				serial.quit ? 'quit' : interrupt.requested || capture?.flush() === false ? 'interrupted' : undefined,
+				serial.quit
+					? 'quit'
+					: interrupt.requested || capture?.flush() === false || traffic?.flush() === false
+						? 'interrupted'
+						: undefined,
 			paced: serial.interactive && !prompt,
 		});
 		await monitor?.ended(end);
 	} finally {
 		monitor?.close();
 		serial.close();
+		traffic?.close();
 		capture?.close();
 	}
 	if (run.ended === 'guest-failed') {

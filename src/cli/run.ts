@@ -9,6 +9,7 @@ import {PAGE_SIZE, formatSize} from '../units.js';
 import {UsageError} from '../errors.js';
 import {processRssBytes} from '../host/rss.js';
 import {openCapture} from './capture-option.js';
+import {openTraffic} from './inspect-option.js';
 import {Interrupt} from './interrupt.js';
 import {NO_LIVE_VIEW, openLiveView, type LiveFigures, type LiveView} from './live.js';
 import {checkMonitor, openMonitor} from './monitor-option.js';
@@ -38,8 +39,8 @@ function figuresOf(simulation: Simulation): LiveFigures {
 	};
 }
 
-function openView({json, quiet, monitor}: RunPlan): LiveView {
-	return json || quiet || monitor.prompt
+function openView({json, quiet, inspect, monitor}: RunPlan): LiveView {
+	return json || quiet || inspect || monitor.prompt
 		? NO_LIVE_VIEW
 		: openLiveView(process.stderr, () => performance.now());
 }
@@ -62,17 +63,19 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 				workload.name,
 				sampleMemory(machine.trace, machine.clock, kernel, machine.memory),
 			);
+		const traffic = openTraffic(plan.inspect, machine);
 		const monitor = await openMonitor(plan, {machine, kernel, name: workload.name});
 		try {
 			const end = await simulation.run({
 				...(monitor && {gate: monitor.control}),
 				onSlice: () => view.update(() => figuresOf(simulation)),
-				// A reader of the capture that went away has seen enough.
-				interrupted: () => interrupt.requested || capture?.flush() === false,
+				// A reader of the traffic that went away has seen enough.
+				interrupted: () => interrupt.requested || capture?.flush() === false || traffic?.flush() === false,
 			});
 			await monitor?.ended(end);
 		} finally {
 			monitor?.close();
+			traffic?.close();
 			capture?.close();
 		}
 		return simulation.result();

@@ -216,6 +216,17 @@ test('a guest whose memory is tight works on: a timer in the past wakes it', asy
 	t.is(deterministic.integrity.failures, 0);
 });
 
+test('--inspect prints the traffic as it happens, and a reader may leave early', async (t) => {
+	const {code, stdout} = await vmsim(['run', '-q', '--inspect', '-m', '128M', '-w', 'memhog,size=8M']);
+	t.is(code, 0);
+	t.regex(stdout, /MMIO read {2}MagicValue = 0x74726976/);
+	t.regex(stdout, /reporting_vq avail \[0\] head \d+: \d+ buffers/);
+	t.regex(stdout, /^vmsim: 128 MiB guest/m);
+	const clash = await vmsim(['run', '--inspect', '--json']);
+	t.is(clash.code, 2);
+	t.regex(clash.stderr, /--inspect prints on standard output/);
+});
+
 test('a duration stops the run at that virtual time, with the summary', async (t) => {
 	const {deterministic} = await run('-m', '256M', '-w', 'memhog,size=16M,hold=100s', '--duration', '5s');
 	t.is(deterministic.ended, 'duration');
