@@ -1,5 +1,5 @@
 /** `vmsim export`: a capture in another tool's format. */
-import {closeSync} from 'node:fs';
+import {closeSync, renameSync, rmSync} from 'node:fs';
 import type {CommandModule} from 'yargs';
 import {UsageError} from '../errors.js';
 import {decodeEvent} from '../inspect/decode.js';
@@ -7,7 +7,7 @@ import {PacketSource} from '../inspect/packet-source.js';
 import {PerfettoExport} from '../inspect/perfetto/export.js';
 import {packetQueue} from '../inspect/views/line.js';
 import {captureArgument, readInput} from './capture-input.js';
-import {FdSink, createOutput, untilBrokenPipe} from './fd-output.js';
+import {FdSink, createOutput, refuseOverwrite, untilBrokenPipe} from './fd-output.js';
 
 const STDOUT = 1;
 
@@ -42,7 +42,11 @@ async function exportCapture({file, perfetto, output}: ExportArguments): Promise
 		throw new UsageError('export needs a format; there is --perfetto');
 	}
 	const toStdout = captureArgument(output) === '-';
-	const fd = toStdout ? STDOUT : createOutput('--output', output);
+	const input = captureArgument(file);
+	// What stands at the output now is replaced when the export is whole, and not before.
+	const part = `${output}.part`;
+	refuseOverwrite('--output', output, input);
+	const fd = toStdout ? STDOUT : createOutput('--output', part);
 	try {
 		const trace = new PerfettoExport(new FdSink(fd));
 		const source = new PacketSource({
@@ -54,13 +58,19 @@ async function exportCapture({file, perfetto, output}: ExportArguments): Promise
 			onFinish: () => trace.finish(),
 		});
 		try {
-			await readInput(captureArgument(file), source.reader);
+			await readInput(input, source.reader);
 		} finally {
 			source.finish();
 		}
-	} finally {
+	} catch (error) {
 		if (!toStdout) {
 			closeSync(fd);
+			rmSync(part);
 		}
+		throw error;
+	}
+	if (!toStdout) {
+		closeSync(fd);
+		renameSync(part, output);
 	}
 }

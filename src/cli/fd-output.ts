@@ -2,7 +2,7 @@
  * Writing to a file descriptor for good: the whole of it, now, even where a pipe takes only part or asks to wait. A
  * reader that went away (`| head`) is BrokenPipeError, which ends a command without a complaint.
  */
-import {openSync, writeSync} from 'node:fs';
+import {openSync, writeSync, statSync} from 'node:fs';
 import {UsageError} from '../errors.js';
 import type {ByteSink} from '../inspect/pcapng-writer.js';
 
@@ -72,6 +72,14 @@ export class LineOutput {
 		const text = this.#text;
 		this.#text = '';
 		this.#sink.write(Buffer.from(text, 'utf8'));
+	}
+}
+
+/** Throws UsageError if what is to be written is the file that is read. */
+export function refuseOverwrite(flag: string, path: string, input: string): void {
+	const [output, source] = [path, input].map((name) => statSync(name, {throwIfNoEntry: false}));
+	if (output && source && output.ino === source.ino && output.dev === source.dev) {
+		throw new UsageError(`${flag} ${JSON.stringify(path)} is the capture itself: it would be lost`);
 	}
 }
 

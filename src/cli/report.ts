@@ -8,7 +8,7 @@ import {reportHtml} from '../inspect/report/html.js';
 import {ReportCollector} from '../inspect/report/model.js';
 import {packetQueue} from '../inspect/views/line.js';
 import {captureArgument, readInput} from './capture-input.js';
-import {FdSink, createOutput} from './fd-output.js';
+import {FdSink, createOutput, refuseOverwrite} from './fd-output.js';
 
 interface ReportArguments {
 	file: string;
@@ -41,6 +41,7 @@ async function report({file, output, title}: ReportArguments): Promise<void> {
 		},
 	});
 	const path = captureArgument(file);
+	refuseOverwrite('--output', output, path);
 	await readInput(path, source.reader);
 	const name = path === '-' ? 'standard input' : basename(path);
 	const page = reportHtml(collector.finish(title ?? name));
