@@ -75,9 +75,12 @@ export class LineOutput {
 	}
 }
 
-/** Throws UsageError if what is to be written is the file that is read. */
+/** Throws UsageError if what is to be written is a folder, or the file that is read. */
 export function refuseOverwrite(flag: string, path: string, input: string): void {
 	const [output, source] = [path, input].map((name) => statSync(name, {throwIfNoEntry: false}));
+	if (output?.isDirectory() === true) {
+		throw new UsageError(`${flag} cannot write ${JSON.stringify(path)}: it is a folder`, {flag, path});
+	}
 	if (output && source && output.ino === source.ino && output.dev === source.dev) {
 		throw new UsageError(`${flag} ${JSON.stringify(path)} is the capture itself: it would be lost`);
 	}
