@@ -1,9 +1,9 @@
 /** The smallest ELF64 executable for RISC-V: one segment that is read, written and executed. The counterpart of elf.ts. */
 import {assert} from '../errors.js';
+import {PAGE_SIZE} from '../units.js';
 
 const HEADERS_SIZE = 64 + 56;
 const PF_RWX = 7;
-const PAGE_SIZE = 4096;
 
 /**
  * An executable that puts `code` at virtual and physical `address`, starts at its first byte, and has `bssSizeBytes`
