@@ -1,17 +1,19 @@
 import {spawnSync} from 'node:child_process';
-import {readFileSync} from 'node:fs';
-import {fileURLToPath} from 'node:url';
 import test, {type ExecutionContext} from 'ava';
 import {cachedLinux} from '../../scripts/linux/paths.js';
+import {probeOnQemu} from '../../scripts/linux/qemu-probe.js';
 import {vmsimArguments} from '../../scripts/linux/vmsim-command.js';
 import type {DeviceEvent} from '../../src/events.js';
+import {qemuIsInstalled} from '../../src/qemu/process.js';
 import {MiB, NS_PER_S, PAGE_SIZE} from '../../src/units.js';
 import {VIRTIO_BALLOON_S} from '../../src/virtio/balloon/spec.js';
-import {DeviceStatus, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_WRITE} from '../../src/virtio/spec.js';
+import {
+	DeviceStatus,
+	VIRTIO_F_INDIRECT_DESC,
+	VIRTQ_DESC_F_INDIRECT,
+	VIRTQ_DESC_F_WRITE,
+} from '../../src/virtio/spec.js';
 import {MEMORY_BYTES, TARGET_BYTES, TOUCH_BYTES, record, type Recording} from './recording.js';
-
-/** The driver's accesses up to its first look at the configuration, as QEMU 7.2 saw them with the same guest. */
-const QEMU_PROBE = fileURLToPath(new URL('../../../test/fixtures/linux/qemu-probe.txt', import.meta.url));
 
 const INFLATE_QUEUE = 0;
 const DEFLATE_QUEUE = 1;
@@ -39,6 +41,10 @@ function linuxTest(
 		recording ??= record(linux);
 		await run(t, await recording);
 	});
+}
+
+function skipWithoutQemu(title: string): void {
+	test.skip(`SKIPPED, install qemu-system-misc: ${title}`, () => undefined);
 }
 
 type EventOf<T extends DeviceEvent['type']> = Extract<DeviceEvent, {type: T}>;
@@ -92,26 +98,31 @@ linuxTest(
 	},
 );
 
-linuxTest("the driver's register accesses are those that QEMU's device saw, one by one", (t, {accesses}) => {
-	// Ring addresses are the guest's own affair: only their kind is compared.
-	const normalise = (lines: readonly string[]): string[] =>
-		lines.map((line) => line.replace(/^(W 0x(?:080|090|0a0)) 0x[0-9a-f]+$/, '$1 address'));
-	const expected = normalise(readFileSync(QEMU_PROBE, 'utf8').trim().split('\n'));
-	t.deepEqual(normalise(accesses.slice(0, expected.length)), expected);
-});
+const QEMU_IS_INSTALLED = qemuIsInstalled();
 
-linuxTest(
-	'features are negotiated as with QEMU: statistics, reporting, both ring features, VERSION_1',
-	(t, recorded) => {
-		const [negotiated] = all(recorded, 'features').filter(({event}) => event.ok);
-		t.is(negotiated!.event.accepted, 0x1_3000_0022n);
-		const ready = all(recorded, 'queue-ready').filter(({event}) => event.ready);
-		t.deepEqual(
-			ready.map(({event}) => [event.queue, event.size, event.desc % PAGE_SIZE]),
-			[INFLATE_QUEUE, DEFLATE_QUEUE, STATS_QUEUE, REPORTING_QUEUE].map((queue) => [queue, 1024, 0]),
-		);
+// Live, not from a file: a new release of the kernel may drive the device differently.
+(QEMU_IS_INSTALLED ? linuxTest : skipWithoutQemu)(
+	"the driver's register accesses are those that QEMU's device sees from it, one by one",
+	(t, {accesses}) => {
+		// Ring addresses are the guest's own affair: only their kind is compared.
+		const normalise = (lines: readonly string[]): string[] =>
+			lines.map((line) => line.replace(/^(W 0x(?:080|090|0a0)) 0x[0-9a-f]+$/, '$1 address'));
+		const expected = normalise(probeOnQemu()!);
+		t.true(expected.length > 90, 'QEMU saw the whole set-up');
+		t.deepEqual(normalise(accesses.slice(0, expected.length)), expected);
 	},
 );
+
+linuxTest('statistics, reporting, the event index and VERSION_1 are negotiated', (t, recorded) => {
+	const [negotiated] = all(recorded, 'features').filter(({event}) => event.ok);
+	// 6.12.107 keeps INDIRECT_DESC, 6.12.117 leaves it out for the balloon.
+	t.is(negotiated!.event.accepted | (1n << BigInt(VIRTIO_F_INDIRECT_DESC)), 0x1_3000_0022n);
+	const ready = all(recorded, 'queue-ready').filter(({event}) => event.ready);
+	t.deepEqual(
+		ready.map(({event}) => [event.queue, event.size, event.desc % PAGE_SIZE]),
+		[INFLATE_QUEUE, DEFLATE_QUEUE, STATS_QUEUE, REPORTING_QUEUE].map((queue) => [queue, 1024, 0]),
+	);
+});
 
 linuxTest('no rule of the ring or the device is broken', (t, recorded) => {
 	t.deepEqual(all(recorded, 'ring-fault'), []);

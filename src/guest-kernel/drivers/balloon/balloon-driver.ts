@@ -2,8 +2,8 @@
  * The balloon driver, put together: features, queues, workers, and its life from probe to remove.
  * VIRTIO 1.4 5.5; Linux 6.12 drivers/virtio/virtio_balloon.c.
  *
- * Inaccuracies: virtballoon_validate of 6.12 is often quoted as clearing INDIRECT_DESC; a recorded probe of that kernel
- * keeps bit 28 (and writes DriverFeatures twice only because PAGE_POISON goes), and so does this driver.
+ * Inaccuracies: this driver keeps INDIRECT_DESC, as 6.12.107 does (a recorded probe writes DriverFeatures twice only
+ * because PAGE_POISON goes); virtballoon_validate of 6.12.117 clears that bit.
  */
 import {
 	balloonQueueNumbers,
