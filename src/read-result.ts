@@ -2,13 +2,12 @@
 import type {DeviceReports} from './device-reports.js';
 import type {BlockRecord} from './events.js';
 import type {GuestKernel} from './guest-kernel/kernel.js';
-import type {PageReporting} from './guest-kernel/reporting/reporting.js';
-import type {ReportingStats} from './guest-kernel/reporting/stats.js';
 import type {Machine} from './machine.js';
+import {histogram, readGuest} from './read-guest.js';
 import type {PreparedReplay} from './replay-setup.js';
 import type {
-	BitmapResult,
 	DeterministicResult,
+	GuestResult,
 	QueueResult,
 	ReplayJson,
 	ReportingResult,
@@ -61,42 +60,23 @@ export function readResult(subject: RunSubject): RunResult {
 function readDeterministic(subject: RunSubject): DeterministicResult {
 	const {machine, kernel, replay} = subject;
 	const {counters} = machine.memory;
-	const stats = kernel?.stats();
-	const memory = kernel?.memory;
+	const {guest, workload, reporting, integrity} = kernel
+		? readGuest(kernel, machine.config.reporting.design)
+		: readProgram(subject);
 	return {
 		seed: machine.config.seed,
 		virtual_time_ns: machine.clock.nowNs,
 		instructions: machine.hart.instret,
 		ended: subject.ended ?? 'interrupted',
-		guest: {
-			memory_bytes: stats?.memoryBytes ?? machine.memory.sizeBytes,
-			zones: (stats?.zones ?? []).map((zone) => ({
-				name: zone.zone,
-				managed_pages: zone.managedPages,
-				free_pages: zone.freePages,
-				per_cpu_pages: zone.pcpPages,
-				reported_bytes: zone.reportedBytes,
-				reportable_bytes: zone.reportableBytes,
-				fragmented_bytes: zone.fragmentedBytes,
-			})),
-			oom_kills: memory?.events.oom_kill ?? 0,
-			allocation_stalls: memory?.zones.reduce((sum, zone) => sum + zone.allocstall, 0) ?? 0,
-		},
-		workload: {
-			name: subject.workloadName,
-			phase: kernel?.workload.progress.phase ?? '',
-			counters: {...kernel?.workload.counters},
-		},
-		reporting: kernel ? readReporting(kernel, machine) : readDeviceReports(subject.deviceReports),
+		guest,
+		workload,
+		reporting,
 		balloon: {
 			target_pages: machine.balloon.targetPages,
 			actual_pages: machine.balloon.actualPages,
 			queues: readQueues(machine),
 		},
-		integrity: {
-			checked_pages: stats?.integrity.checkedPages ?? 0,
-			failures: stats?.integrity.failures ?? 0,
-		},
+		integrity,
 		host_model: {
 			limit_bytes: machine.config.host.memBytes,
 			frames_before: subject.framesBefore,
@@ -113,72 +93,13 @@ function readDeterministic(subject: RunSubject): DeterministicResult {
 	};
 }
 
-const NO_STATS: Pick<
-	ReportingStats,
-	| 'batches'
-	| 'blocks'
-	| 'reportedBytes'
-	| 'calls'
-	| 'errors'
-	| 'passes'
-	| 'lockAcquisitions'
-	| 'pagesOffListPeak'
-> = {
-	batches: 0,
-	blocks: 0,
-	reportedBytes: 0,
-	calls: 0,
-	errors: 0,
-	passes: 0,
-	lockAcquisitions: 0,
-	pagesOffListPeak: 0,
-};
-
-/** Counts by index as an object of the indices that occur. */
-function histogram(counts: readonly (number | undefined)[]): Record<string, number> {
-	return Object.fromEntries(
-		Array.from(counts.entries()).filter((entry): entry is [number, number] => (entry[1] ?? 0) > 0),
-	);
-}
-
-function readReporting(kernel: GuestKernel, {config}: Machine): ReportingResult {
-	const {reporting} = kernel;
-	const figures = reporting?.stats ?? NO_STATS;
+/** A guest that we cannot look into: what the machine knows of it. */
+function readProgram({machine, workloadName, deviceReports}: RunSubject): GuestResult {
 	return {
-		design: reporting?.design ?? config.reporting.design,
-		state: reporting?.state ?? 'off',
-		batches: figures.batches,
-		blocks: figures.blocks,
-		reported_bytes: figures.reportedBytes,
-		unreported_free_bytes: kernel.stats().zones.reduce((sum, zone) => sum + zone.reportableBytes, 0),
-		first_report_ns: reporting?.stats.firstReportNs ?? null,
-		last_report_ns: reporting?.stats.lastReportNs ?? null,
-		calls: figures.calls,
-		errors: figures.errors,
-		passes: figures.passes,
-		lock_acquisitions: figures.lockAcquisitions,
-		pages_off_list_peak: figures.pagesOffListPeak,
-		batch_sizes: histogram(reporting?.stats.sizes ?? []),
-		block_orders: histogram(reporting?.stats.orders ?? []),
-		...readBitmap(reporting),
-	};
-}
-
-function readBitmap(reporting: PageReporting | undefined): {bitmap?: BitmapResult} {
-	const audit = reporting?.audit?.();
-	if (reporting === undefined || audit === undefined) {
-		return {};
-	}
-	const {visits, uselessVisits, scans, uselessScans} = reporting.stats;
-	return {
-		bitmap: {
-			visits,
-			useless_visits: uselessVisits,
-			scans,
-			useless_scans: uselessScans,
-			refcnt: audit.refcnt,
-			problems: audit.problems,
-		},
+		guest: {memory_bytes: machine.memory.sizeBytes, zones: [], oom_kills: 0, allocation_stalls: 0},
+		workload: {name: workloadName, phase: '', counters: {}},
+		reporting: readDeviceReports(deviceReports),
+		integrity: {checked_pages: 0, failures: 0},
 	};
 }
 

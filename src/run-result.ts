@@ -2,6 +2,7 @@
  * What a run comes to, as `--json` prints it: the unit stands in every key; `deterministic` depends on nothing but the
  * plan, `host` was measured on this machine at this time.
  */
+import type {RunOutcome} from './guest-kernel/scheduler.js';
 import type {SnapshotComparison} from './guest-kernel/workload/replay-compare.js';
 
 /** Why a run stopped. */
@@ -20,6 +21,20 @@ export type RunEnd =
 	/** Nothing is left that could ever happen. */
 	| 'idle'
 	| 'host-memory-exhausted';
+
+/** What the scheduler's reason means for a run whose main thread is the workload. */
+export function runEnd(outcome: Exclude<RunOutcome, 'paused'>): RunEnd {
+	switch (outcome) {
+		case 'finished':
+			return 'workload-done';
+		case 'time':
+			return 'duration';
+		case 'halted':
+			return 'guest-halted';
+		case 'idle':
+			return 'idle';
+	}
+}
 
 export interface ZoneResult {
 	name: string;
@@ -103,18 +118,22 @@ export interface ReplayJson {
 	bypassed_frees: number;
 }
 
-export interface DeterministicResult {
+/** What a guest kernel says of itself and of its program, whatever machine it is on. */
+export interface GuestResult {
+	guest: {memory_bytes: number; zones: ZoneResult[]; oom_kills: number; allocation_stalls: number};
+	/** `counters` are the workload's own. */
+	workload: {name: string; phase: string; counters: Record<string, number>};
+	reporting: ReportingResult;
+	integrity: {checked_pages: number; failures: number};
+}
+
+export interface DeterministicResult extends GuestResult {
 	seed: number;
 	virtual_time_ns: number;
 	/** Retired by the hart: the firmware's, and a guest's that is made of instructions. */
 	instructions: number;
 	ended: RunEnd;
-	guest: {memory_bytes: number; zones: ZoneResult[]; oom_kills: number; allocation_stalls: number};
-	/** `counters` are the workload's own. */
-	workload: {name: string; phase: string; counters: Record<string, number>};
-	reporting: ReportingResult;
 	balloon: {target_pages: number; actual_pages: number; queues: QueueResult[]};
-	integrity: {checked_pages: number; failures: number};
 	host_model: {
 		limit_bytes: number | null;
 		frames_before: number;

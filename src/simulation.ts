@@ -6,21 +6,18 @@ import type {MachineConfig, WorkloadConfig} from './config.js';
 import type {BlockRecord} from './events.js';
 import {GuestKernel} from './guest-kernel/kernel.js';
 import type {RunOutcome} from './guest-kernel/scheduler.js';
-import {Churn, type ChurnOptions} from './guest-kernel/workload/churn.js';
-import {Memhog, type MemhogOptions} from './guest-kernel/workload/memhog.js';
-import {PageFault, type PageFaultOptions} from './guest-kernel/workload/page-fault.js';
-import type {Workload} from './guest-kernel/workload/workload.js';
-import {UsageError, VmsimError} from './errors.js';
+import {VmsimError} from './errors.js';
 import {processRssBytes} from './host/rss.js';
 import type {SupervisorHart} from './cpu-lite/supervisor-hart.js';
 import {guestTrace} from './guest-trace.js';
 import {Machine, type MachineConnections} from './machine.js';
+import {makeWorkload} from './make-workload.js';
 import {sanitizeRun} from './sanitize-run.js';
 import type {Sanitizer} from './sanitizer.js';
 import type {PreparedReplay} from './replay-setup.js';
 import {readResult, type ProcessFigures} from './read-result.js';
 import {OPEN_GATE, type RunGate} from './run-gate.js';
-import type {RunEnd, RunResult} from './run-result.js';
+import {runEnd, type RunEnd, type RunResult} from './run-result.js';
 
 export interface SimulationPlan {
 	machine: MachineConfig;
@@ -46,25 +43,6 @@ export interface RunHooks {
 
 const SLICE_MS = 50;
 
-function makeWorkload(plan: SimulationPlan): Workload {
-	const {name, options} = plan.workload;
-	switch (name) {
-		case 'memhog':
-			return new Memhog(options as unknown as MemhogOptions);
-		case 'page-fault':
-			return new PageFault(options as PageFaultOptions);
-		case 'churn':
-			return new Churn(options as ChurnOptions);
-		case 'replay':
-			if (plan.replay) {
-				return plan.replay.workload;
-			}
-			throw new UsageError('the workload replay wants a prepared trace');
-		default:
-			throw new UsageError(`no workload ${JSON.stringify(name)}; legal: memhog, page-fault, churn, replay`);
-	}
-}
-
 export class Simulation {
 	readonly plan: SimulationPlan;
 	readonly machine: Machine;
@@ -89,7 +67,7 @@ export class Simulation {
 		this.kernel = new GuestKernel({
 			hart: supervisor,
 			dtbAddress: boot.deviceTreeAddress,
-			workload: makeWorkload(plan),
+			workload: plan.replay?.workload ?? makeWorkload(plan.workload),
 			trace: guestTrace(machine.trace, machine.transport),
 			options: {
 				seed,
@@ -145,7 +123,7 @@ export class Simulation {
 				);
 				process.rssPeakBytes = Math.max(process.rssPeakBytes, processRssBytes());
 				if (outcome !== 'paused') {
-					this.ended = this.#endOf(outcome);
+					this.ended = runEnd(outcome);
 					break;
 				}
 				if (feed?.wanted === true) {
@@ -201,18 +179,5 @@ export class Simulation {
 			this.process.rssBeforeBytes = processRssBytes();
 		}
 		return kernel.run(options);
-	}
-
-	#endOf(outcome: Exclude<RunOutcome, 'paused'>): RunEnd {
-		switch (outcome) {
-			case 'finished':
-				return 'workload-done';
-			case 'time':
-				return 'duration';
-			case 'halted':
-				return 'guest-halted';
-			case 'idle':
-				return 'idle';
-		}
 	}
 }
