@@ -12,7 +12,11 @@ import {findRecordings, type Recording} from '../compare/recordings.js';
 import {UsageError} from '../errors.js';
 import {readDesign} from '../guest-kernel/reporting/registry.js';
 import {compareTable, missedTable, type ComparedTrace} from './compare-table.js';
-import {FLAGS, planRun, yargsOptions} from './run-options.js';
+import {DEVICE_FLAGS} from './flags/device.js';
+import {GUEST_FLAGS} from './flags/guest.js';
+import {MACHINE_FLAGS} from './flags/machine.js';
+import {WORKLOAD_FLAGS} from './flags/workload.js';
+import {planRun, yargsOptions} from './run-options.js';
 import {readChoice, readInteger} from './values.js';
 
 const SCHEMA_VERSION = 1;
@@ -21,14 +25,13 @@ const DEFAULT_DESIGNS =
 	'mainline,bitmap-v12,bitmap-v12,recheck=on,bitmap-v12-per-zone,flag=before,' +
 	'bitmap-v12-per-zone,flag=after,bitmap-v12-fetch-inc,bitmap-v12-swap,off';
 /** Flags of a run that have no meaning where several runs are compared. */
-const NOT_OURS = ['reporting', 'json', 'quiet'];
-const RUN_FLAGS = Object.keys(FLAGS).filter((name) => {
-	const group = FLAGS[name]!.group;
-	return (
-		!NOT_OURS.includes(name) &&
-		['The machine', 'The balloon device', 'The guest kernel', 'The workload'].includes(group)
-	);
-});
+const NOT_OURS = ['reporting', 'device'];
+const RUN_FLAGS = Object.keys({
+	...MACHINE_FLAGS,
+	...DEVICE_FLAGS,
+	...GUEST_FLAGS,
+	...WORKLOAD_FLAGS,
+}).filter((name) => !NOT_OURS.includes(name));
 
 interface CompareArguments extends Record<string, unknown> {
 	designs?: string;

@@ -8,6 +8,8 @@ import {formatSeconds, formatSize} from '../units.js';
 /** The state of the run at one moment. Model figures are counted; `rssBytes` is measured. */
 export interface LiveFigures {
 	timeNs: number;
+	/** Whose time that is. */
+	clock: 'virtual' | 'real';
 	guestMemBytes: number;
 	guestFreeBytes: number;
 	hostBackedBytes: number;
@@ -78,7 +80,7 @@ class TerminalView implements LiveView {
 			.join('');
 		const label = (text: string) => styleText('dim', text.padEnd(12));
 		const lines = [
-			`${label('time')} ${formatSeconds(figures.timeNs)} virtual`,
+			`${label('time')} ${formatSeconds(figures.timeNs)} ${figures.clock}`,
 			`${label('guest free')} ${styleText('green', bar(figures.guestFreeBytes, figures.guestMemBytes))} ${formatSize(figures.guestFreeBytes)}`,
 			`${label('host backed')} ${styleText('yellow', bar(figures.hostBackedBytes, figures.guestMemBytes))} ${formatSize(figures.hostBackedBytes)}`,
 			`${label('process RSS')} ${spark.padEnd(BAR_WIDTH)} ${formatSize(figures.rssBytes)}`,

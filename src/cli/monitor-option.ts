@@ -6,7 +6,7 @@ import {QmpServer} from '../monitor/qmp/server.js';
 import {RunControl} from '../monitor/run-control.js';
 import {StatsPolling} from '../monitor/stats-polling.js';
 import type {RunEnd} from '../run-result.js';
-import type {RunPlan} from './run-options.js';
+import type {RunPlan} from './flags/flag.js';
 import {version} from './version.js';
 
 export interface MonitorRequest {

@@ -1,381 +1,50 @@
 /**
- * The flags of `vmsim run`: each stands once in a table that says what it is, what it is by default and how its text
- * becomes part of the plan. A config file holds the same names and goes through the same readers; flags win over the
+ * The flags of `vmsim run`: each stands once in a table (flags/) that says what it is, what it is by default and how its
+ * text becomes part of the plan. A config file holds the same names and goes through the same readers; flags win over the
  * file, the file wins over the defaults.
  */
 import {readFileSync} from 'node:fs';
+import {isDeepStrictEqual} from 'node:util';
 import type {Options} from 'yargs';
-import {DEFAULT_MACHINE, type MachineConfig, type WorkloadConfig} from '../config.js';
+import {DEFAULT_MACHINE} from '../config.js';
 import {UsageError} from '../errors.js';
-import {DEFAULT_SNAPLEN, MAX_SNAPLEN} from '../inspect/encode.js';
-import type {ProgramFiles} from '../program-guest.js';
-import type {ReplayFiles} from '../replay-setup.js';
-import {GiB, KiB, MiB, NS_PER_S, TiB} from '../units.js';
-import type {CaptureRequest} from './capture-option.js';
-import {BALLOON_KEYS, readFeatures} from './features-option.js';
-import type {MonitorRequest} from './monitor-option.js';
-import {readReporting} from './reporting-option.js';
-import {readChoice, readDuration, readInteger, readKeyed, readSize, readSwitch} from './values.js';
-import {readWorkload} from './workload-option.js';
+import {DEVICE_FLAGS} from './flags/device.js';
+import type {Flag, FlagGroup, RunPlan} from './flags/flag.js';
+import {GUEST_FLAGS} from './flags/guest.js';
+import {MACHINE_FLAGS} from './flags/machine.js';
+import {MONITOR_FLAGS} from './flags/monitor.js';
+import {OUTPUT_FLAGS} from './flags/output.js';
+import {PROGRAM_FLAGS} from './flags/program.js';
+import {WORKLOAD_FLAGS} from './flags/workload.js';
+import {readSwitch} from './values.js';
 
-/** Everything that `vmsim run` was asked to do. */
-export interface RunPlan {
-	machine: MachineConfig;
-	workload: WorkloadConfig;
-	replay: ReplayFiles;
-	/** Virtual time after which the run stops; null: when the workload is done. */
-	durationNs: number | null;
-	/** Stop at the first use of a page that is lent to the host. */
-	sanitize: boolean;
-	json: boolean;
-	quiet: boolean;
-	/** Print the traffic as it happens. */
-	inspect: boolean;
-	/** Where the traffic is recorded; undefined: nowhere. */
-	capture: CaptureRequest | undefined;
-	/** Who may look at the machine and hold it while it runs. */
-	monitor: MonitorRequest;
-	/** A guest that is made of instructions, instead of the TypeScript kernel and a workload. */
-	program: ProgramFiles;
-}
-
-const GUEST_MEM = {min: 64 * MiB, max: 64 * GiB, multiple: 2 * MiB};
-const HOST_MEM = {min: 16 * MiB, max: TiB, multiple: 4 * KiB};
-const MAX_DURATION_NS = 30 * 24 * 3600 * NS_PER_S;
-const HINT_MAX_ORDER = 10;
-
-interface Flag {
-	group: string;
-	describe: string;
-	alias?: string;
-	/** A switch is present or absent; any other flag has a text. */
-	isSwitch?: true;
-	/** Absent: the flag has no effect unless it is given. */
-	default?: string;
-	apply: (plan: RunPlan, flag: string, text: string) => void;
-}
-
-const MACHINE = 'The machine';
-const DEVICE = 'The balloon device';
-const GUEST = 'The guest kernel';
-const WORKLOAD = 'The workload';
-const PROGRAM = 'Another guest';
-const MONITOR = 'The monitor';
-const OUTPUT = 'Output';
-
-function readBalloon(plan: RunPlan, flag: string, text: string): void {
-	const {balloon, guestMemBytes} = plan.machine;
-	const switches = Object.fromEntries(Object.keys(BALLOON_KEYS).map((key) => [key, readSwitch]));
-	const given = readKeyed<Record<string, number | boolean | string>>(flag, text, {
-		sizeBytes: (label, value) => readSize(label, value, {min: 0, max: guestMemBytes, multiple: 4 * KiB}),
-		...switches,
-		queueNumbering: (label, value) => readChoice(label, value, ['consecutive', 'specification'] as const),
-		latencyNs: (label, value) => readDuration(label, value, 0, NS_PER_S),
-	});
-	for (const [key, value] of Object.entries(given)) {
-		const feature = BALLOON_KEYS[key];
-		Object.assign(feature === undefined ? balloon : balloon.features, {[feature ?? key]: value});
-	}
-}
-
-export const FLAGS: Readonly<Record<string, Flag>> = {
-	'guest-mem': {
-		group: MACHINE,
-		alias: 'm',
-		describe: 'Guest memory: 4G, 512MiB; a bare number is MiB',
-		default: '4G',
-		apply: (plan, flag, text) => {
-			plan.machine.guestMemBytes = readSize(flag, text, GUEST_MEM);
-		},
-	},
-	'host-mem': {
-		group: MACHINE,
-		describe: 'What the host may hand out at once; less than the guest has is overcommit; none for no limit',
-		default: 'none',
-		apply: (plan, flag, text) => {
-			plan.machine.host.memBytes = text === 'none' ? null : readSize(flag, text, HOST_MEM);
-		},
-	},
-	'host-huge-pages': {
-		group: MACHINE,
-		describe: "The host's transparent huge pages: always or never",
-		default: DEFAULT_MACHINE.host.hugePages,
-		apply: (plan, flag, text) => {
-			plan.machine.host.hugePages = readChoice(flag, text, ['always', 'never'] as const);
-		},
-	},
-	reclaim: {
-		group: MACHINE,
-		describe: 'How freed frames go back to the operating system: auto, koffi, ffi or none',
-		default: DEFAULT_MACHINE.host.reclaim,
-		apply: (plan, flag, text) => {
-			plan.machine.host.reclaim = readChoice(flag, text, ['auto', 'koffi', 'ffi', 'none'] as const);
-		},
-	},
-	seed: {
-		group: MACHINE,
-		describe: 'Seed of everything random: same seed, same run',
-		default: '1',
-		apply: (plan, flag, text) => {
-			plan.machine.seed = readInteger(flag, text, 0, 2 ** 32 - 1);
-		},
-	},
-	balloon: {
-		group: DEVICE,
-		describe: 'size=512M,free_page_reporting=on,deflate_on_oom=on,... (size is the target at start)',
-		default: '',
-		apply: readBalloon,
-	},
-	features: {
-		group: DEVICE,
-		describe: 'Feature bits to offer or not: +hint,-poison',
-		default: '',
-		apply: (plan, flag, text) => {
-			Object.assign(plan.machine.balloon.features, readFeatures(flag, text));
-		},
-	},
-	reporting: {
-		group: GUEST,
-		describe:
-			'The free page reporting design and its switches: mainline, bitmap-v12,recheck=on,... (docs/reporting.md), off',
-		default: 'mainline',
-		apply: (plan, flag, text) => {
-			Object.assign(plan.machine.reporting, readReporting(flag, text));
-		},
-	},
-	'reporting-order': {
-		group: GUEST,
-		describe: 'Smallest block that is reported: 2^order pages (page_reporting_order)',
-		default: '9',
-		apply: (plan, flag, text) => {
-			plan.machine.reporting.order = readInteger(flag, text, 0, HINT_MAX_ORDER);
-		},
-	},
-	'reporting-delay': {
-		group: GUEST,
-		describe: 'From the first free to the report',
-		default: '2s',
-		apply: (plan, flag, text) => {
-			plan.machine.reporting.delayNs = readDuration(flag, text, 0, 3600 * NS_PER_S);
-		},
-	},
-	'reporting-capacity': {
-		group: GUEST,
-		describe: 'Blocks in one report',
-		default: '32',
-		apply: (plan, flag, text) => {
-			plan.machine.reporting.capacity = readInteger(flag, text, 1, 1024);
-		},
-	},
-	pcp: {
-		group: GUEST,
-		describe: 'Whose sizing the per-cpu page lists follow: 6.1, 6.12 or off',
-		default: DEFAULT_MACHINE.guest.pcp,
-		apply: (plan, flag, text) => {
-			plan.machine.guest.pcp = readChoice(flag, text, ['6.1', '6.12', 'off'] as const);
-		},
-	},
-	cpus: {
-		group: GUEST,
-		describe: 'CPUs that the per-cpu lists are sized for',
-		default: '1',
-		apply: (plan, flag, text) => {
-			plan.machine.guest.cpus = readInteger(flag, text, 1, 512);
-		},
-	},
-	'guest-poison': {
-		group: GUEST,
-		describe: 'What the guest expects in free pages: off, zero (init_on_free) or aa (page_poison)',
-		default: DEFAULT_MACHINE.guest.poison,
-		apply: (plan, flag, text) => {
-			plan.machine.guest.poison = readChoice(flag, text, ['off', 'zero', 'aa'] as const);
-		},
-	},
-	workload: {
-		group: WORKLOAD,
-		alias: 'w',
-		describe: 'memhog, page-fault, churn or replay, with options: memhog,size=3G,hold=5s',
-		default: 'memhog',
-		apply: (plan, flag, text) => {
-			plan.workload = readWorkload(flag, text, plan.machine.guestMemBytes);
-		},
-	},
-	sanitize: {
-		group: GUEST,
-		describe: 'Stop at the first use of a page between its report and its return (slow)',
-		isSwitch: true,
-		apply: (plan) => {
-			plan.sanitize = true;
-		},
-	},
-	duration: {
-		group: WORKLOAD,
-		describe: 'Stop after so much virtual time: 30s, 2m; done for when the workload is done',
-		default: 'done',
-		apply: (plan, flag, text) => {
-			plan.durationNs = text === 'done' ? null : readDuration(flag, text, 1, MAX_DURATION_NS);
-		},
-	},
-	trace: {
-		group: WORKLOAD,
-		describe:
-			'replay: ftrace text of kmem events, plain or gzipped (default: the trace that ships with vmsim)',
-		apply: (plan, _flag, text) => {
-			plan.replay.trace = text;
-		},
-	},
-	'kpageflags-start': {
-		group: WORKLOAD,
-		describe: 'replay: /proc/kpageflags at the start',
-		apply: (plan, _flag, text) => {
-			plan.replay.kpageflagsStart = text;
-		},
-	},
-	'kpageflags-end': {
-		group: WORKLOAD,
-		describe: 'replay: /proc/kpageflags at the end, to compare with',
-		apply: (plan, _flag, text) => {
-			plan.replay.kpageflagsEnd = text;
-		},
-	},
-	zoneinfo: {
-		group: WORKLOAD,
-		describe: "replay: /proc/zoneinfo, for the recorded kernel's zones",
-		apply: (plan, _flag, text) => {
-			plan.replay.zoneinfo = text;
-		},
-	},
-	reports: {
-		group: WORKLOAD,
-		describe: 'replay: what the real device was given, to compare with',
-		apply: (plan, _flag, text) => {
-			plan.replay.reports = text;
-		},
-	},
-	mode: {
-		group: WORKLOAD,
-		describe: 'replay: exact (page for page) or requests (our allocator chooses)',
-		default: 'exact',
-		apply: (plan, flag, text) => {
-			plan.replay.mode = readChoice(flag, text, ['exact', 'requests'] as const);
-		},
-	},
-	kernel: {
-		group: PROGRAM,
-		describe: 'Boot this RISC-V Linux Image; its console is this terminal (Ctrl-A x quits)',
-		apply: (plan, _flag, text) => {
-			plan.program.kernel = text;
-		},
-	},
-	initrd: {
-		group: PROGRAM,
-		describe: 'Initial ramdisk for --kernel',
-		apply: (plan, _flag, text) => {
-			plan.program.initrd = text;
-		},
-	},
-	append: {
-		group: PROGRAM,
-		describe: 'Command line for --kernel [console=ttyS0]',
-		apply: (plan, _flag, text) => {
-			plan.program.append = text;
-		},
-	},
-	bios: {
-		group: PROGRAM,
-		describe: 'M-mode ELF file in place of the firmware (ends with what it writes to tohost), or none',
-		apply: (plan, _flag, text) => {
-			plan.program.bios = text;
-		},
-	},
-	'dtb-dump': {
-		group: PROGRAM,
-		describe: 'Write the flattened device tree to this file',
-		apply: (plan, _flag, text) => {
-			plan.program.dtbDump = text;
-		},
-	},
-	monitor: {
-		group: MONITOR,
-		describe: 'Open a prompt on this terminal; the machine stands still until you say continue',
-		isSwitch: true,
-		apply: (plan) => {
-			plan.monitor.prompt = true;
-		},
-	},
-	'monitor-socket': {
-		group: MONITOR,
-		describe: 'Speak QMP, the QEMU Machine Protocol, on this unix socket',
-		apply: (plan, _flag, text) => {
-			plan.monitor.socket = text;
-		},
-	},
-	paused: {
-		group: MONITOR,
-		alias: 'S',
-		describe: 'Start with the machine standing still, until a monitor says cont',
-		isSwitch: true,
-		apply: (plan) => {
-			plan.monitor.paused = true;
-		},
-	},
-	capture: {
-		group: OUTPUT,
-		describe: 'Record the virtqueue traffic as pcapng: a file, or - for standard output',
-		apply: (plan, _flag, text) => {
-			plan.capture = {path: text, snaplen: DEFAULT_SNAPLEN};
-		},
-	},
-	snaplen: {
-		group: OUTPUT,
-		describe: 'Most payload bytes of a captured packet',
-		default: String(DEFAULT_SNAPLEN),
-		apply: (plan, flag, text) => {
-			const snaplen = readInteger(flag, text, 0, MAX_SNAPLEN);
-			if (plan.capture) {
-				plan.capture.snaplen = snaplen;
-			}
-		},
-	},
-	inspect: {
-		group: OUTPUT,
-		describe: 'Print the virtqueue traffic as it happens, one line an event',
-		isSwitch: true,
-		apply: (plan) => {
-			plan.inspect = true;
-		},
-	},
-	json: {
-		group: OUTPUT,
-		describe: 'Print one JSON object',
-		isSwitch: true,
-		apply: (plan) => {
-			plan.json = true;
-		},
-	},
-	quiet: {
-		group: OUTPUT,
-		alias: 'q',
-		describe: 'No progress on stderr',
-		isSwitch: true,
-		apply: (plan) => {
-			plan.quiet = true;
-		},
-	},
+/** As `--help` shows them. */
+const GROUPS: Readonly<Record<string, FlagGroup>> = {
+	'The machine': MACHINE_FLAGS,
+	'The balloon device': DEVICE_FLAGS,
+	'The guest kernel': GUEST_FLAGS,
+	'The workload': WORKLOAD_FLAGS,
+	'Another guest': PROGRAM_FLAGS,
+	'The monitor': MONITOR_FLAGS,
+	Output: OUTPUT_FLAGS,
 };
+
+const FLAGS: Readonly<Record<string, Flag>> = Object.assign({}, ...Object.values(GROUPS));
 
 /** The table as yargs wants it. Defaults stay out of it, so that what a person gave can be told from what they did not. */
 export function yargsOptions(): Record<string, Options> {
 	const options: Record<string, Options> = {};
-	for (const [name, flag] of Object.entries(FLAGS)) {
-		const isDefault = flag.default !== undefined && flag.default !== '';
-		options[name] = {
-			type: flag.isSwitch ? 'boolean' : 'string',
-			group: `${flag.group}:`,
-			describe: isDefault ? `${flag.describe} [${flag.default}]` : flag.describe,
-			...(flag.alias === undefined ? {} : {alias: flag.alias}),
-			...(flag.isSwitch ? {} : {requiresArg: true}),
-		};
+	for (const [group, flags] of Object.entries(GROUPS)) {
+		for (const [name, flag] of Object.entries(flags)) {
+			const isDefault = flag.default !== undefined && flag.default !== '';
+			options[name] = {
+				type: flag.isSwitch ? 'boolean' : 'string',
+				group: `${group}:`,
+				describe: isDefault ? `${flag.describe} [${flag.default}]` : flag.describe,
+				...(flag.alias === undefined ? {} : {alias: flag.alias}),
+				...(flag.isSwitch ? {} : {requiresArg: true}),
+			};
+		}
 	}
 	return options;
 }
@@ -429,9 +98,33 @@ export interface EffectiveOptions {
 	texts: Record<string, string>;
 }
 
+/** Flags that are about a machine that QEMU's takes the place of. */
+const NOT_ON_QEMU = [
+	...Object.keys(PROGRAM_FLAGS),
+	...['host-mem', 'host-huge-pages', 'reclaim', 'features', 'sanitize'],
+	...['monitor', 'paused', 'capture', 'snaplen', 'inspect'],
+];
+
+/** QEMU is the machine, the device and the host: what they are is not ours to say. */
+function refuseOnQemu({machine, workload}: RunPlan, given: (name: string) => boolean): void {
+	const flag = NOT_ON_QEMU.find(given);
+	if (flag !== undefined) {
+		throw new UsageError(`--${flag} has no say with --device qemu: the machine and its host are QEMU`);
+	}
+	const {features, ...balloon} = machine.balloon;
+	const {sizeBytes} = balloon;
+	const {deflateOnOom} = features;
+	const ours = {...DEFAULT_MACHINE.balloon, sizeBytes};
+	if (!isDeepStrictEqual({...balloon, features}, {...ours, features: {...ours.features, deflateOnOom}})) {
+		throw new UsageError("--balloon with --device qemu takes size and deflate_on_oom: the device is QEMU's");
+	}
+	if (workload.name === 'replay') {
+		throw new UsageError('--workload replay with --device qemu: legal are memhog, page-fault, churn');
+	}
+}
+
 /** Flags that have no say in what was asked for: silence would let a person believe that they had. */
-function refuseContradictions(plan: RunPlan, argv: Readonly<Record<string, unknown>>): void {
-	const given = (name: string) => argv[name] !== undefined;
+function refuseContradictions(plan: RunPlan, given: (name: string) => boolean): void {
 	const isReplay = plan.workload.name === 'replay';
 	const replayFlag = ['trace', 'kpageflags-start', 'kpageflags-end', 'zoneinfo', 'reports', 'mode'].find(
 		given,
@@ -454,6 +147,9 @@ function refuseContradictions(plan: RunPlan, argv: Readonly<Record<string, unkno
 	if (given('snaplen') && plan.capture === undefined) {
 		throw new UsageError('--snaplen belongs to --capture');
 	}
+	if (plan.device === 'qemu') {
+		refuseOnQemu(plan, given);
+	}
 }
 
 /** Joins flags, config file and defaults. Throws UsageError. */
@@ -464,6 +160,7 @@ export function planRun(
 	const file = configPath === undefined ? new Map<string, string>() : readConfigFile(configPath);
 	const plan: RunPlan = {
 		machine: structuredClone(DEFAULT_MACHINE),
+		device: 'builtin',
 		workload: {name: 'memhog', options: {}},
 		replay: {mode: 'exact'},
 		durationNs: null,
@@ -493,6 +190,6 @@ export function planRun(
 			texts[name] = text;
 		}
 	}
-	refuseContradictions(plan, argv);
+	refuseContradictions(plan, (name) => argv[name] !== undefined || file.has(name));
 	return {plan, texts};
 }

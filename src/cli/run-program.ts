@@ -7,7 +7,7 @@ import {Console} from './console.js';
 import {openTraffic} from './inspect-option.js';
 import {Interrupt} from './interrupt.js';
 import {openMonitor} from './monitor-option.js';
-import type {RunPlan} from './run-options.js';
+import type {RunPlan} from './flags/flag.js';
 
 /** Runs the guest to its end. Throws UsageError for bad files and GUEST_STUCK for a guest that traps for ever. */
 export async function runProgram(plan: RunPlan): Promise<RunResult> {

@@ -13,7 +13,9 @@ import {openTraffic} from './inspect-option.js';
 import {Interrupt} from './interrupt.js';
 import {NO_LIVE_VIEW, openLiveView, type LiveFigures, type LiveView} from './live.js';
 import {checkMonitor, openMonitor} from './monitor-option.js';
-import {planRun, yargsOptions, type RunPlan} from './run-options.js';
+import type {RunPlan} from './flags/flag.js';
+import {planRun, yargsOptions} from './run-options.js';
+import {runOnQemu, summarizeOnQemu} from './run-on-qemu.js';
 import {runProgram} from './run-program.js';
 import {summarize} from './summary.js';
 
@@ -27,6 +29,7 @@ function figuresOf(simulation: Simulation): LiveFigures {
 	const {workload, memory, reporting} = kernel;
 	return {
 		timeNs: machine.clock.nowNs,
+		clock: 'virtual',
 		guestMemBytes: machine.memory.sizeBytes,
 		guestFreeBytes: (memory?.totalFreePages() ?? 0) * PAGE_SIZE,
 		hostBackedBytes: machine.memory.backedBytes,
@@ -84,6 +87,19 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 	}
 }
 
+/** Runs the TypeScript kernel on QEMU's board. */
+async function runForeign(plan: RunPlan): Promise<number> {
+	const view = openView(plan);
+	try {
+		const result = await runOnQemu(plan, view);
+		view.close();
+		process.stdout.write(plan.json ? `${JSON.stringify(result, null, 2)}\n` : summarizeOnQemu(result));
+		return exitCode(result.ended, result.integrity.failures);
+	} finally {
+		view.close();
+	}
+}
+
 function present(result: RunResult, {json, capture}: RunPlan): number {
 	// A capture on standard output leaves no room for words there.
 	const out = capture?.path === '-' ? process.stderr : process.stdout;
@@ -93,10 +109,14 @@ function present(result: RunResult, {json, capture}: RunPlan): number {
 		out.write(summarize(result));
 	}
 	const {ended, integrity} = result.deterministic;
+	return exitCode(ended, integrity.failures);
+}
+
+function exitCode(ended: RunEnd, integrityFailures: number): number {
 	if (ended === 'interrupted') {
 		return EXIT_INTERRUPTED;
 	}
-	return integrity.failures > 0 || FAILED_ENDS.includes(ended) ? EXIT_FAILURE : 0;
+	return integrityFailures > 0 || FAILED_ENDS.includes(ended) ? EXIT_FAILURE : 0;
 }
 
 function isProgram({program}: RunPlan): boolean {
@@ -127,7 +147,8 @@ export const command: CommandModule = {
 			.example(
 				'$0 run -m 512M --kernel Image --initrd initramfs.cpio',
 				'an unmodified Linux on the same board',
-			),
+			)
+			.example('$0 run --device qemu -m 1G', "the same guest kernel on QEMU's board, driving QEMU's balloon"),
 	handler: async (argv) => {
 		const {plan, texts} = planRun(argv, argv['config'] as string | undefined);
 		if (argv['print-config'] === true) {
@@ -146,6 +167,9 @@ export const command: CommandModule = {
 				'--sanitize contradicts a guest of your own: it needs to be told who has which page',
 			);
 		}
-		process.exitCode = present(isProgram(plan) ? await runProgram(plan) : await runKernel(plan), plan);
+		process.exitCode =
+			plan.device === 'qemu'
+				? await runForeign(plan)
+				: present(isProgram(plan) ? await runProgram(plan) : await runKernel(plan), plan);
 	},
 };

@@ -1,8 +1,8 @@
 /** The end of a run in words and columns, for a person. Every figure says whether it was counted or measured. */
 import {PAGE_SIZE, formatSeconds, formatSize} from '../units.js';
-import type {ReplayJson, RunEnd, RunResult} from '../run-result.js';
+import type {GuestResult, ReplayJson, RunEnd, RunResult} from '../run-result.js';
 
-const ENDS: Readonly<Record<RunEnd, string>> = {
+export const ENDS: Readonly<Record<RunEnd, string>> = {
 	'workload-done': 'the workload is done',
 	duration: 'the time is up',
 	interrupted: 'interrupted',
@@ -15,7 +15,7 @@ const ENDS: Readonly<Record<RunEnd, string>> = {
 	'host-memory-exhausted': 'the host has no memory left (--host-mem)',
 };
 
-function table(rows: readonly (readonly string[])[]): string[] {
+export function table(rows: readonly (readonly string[])[]): string[] {
 	const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
 	return rows.map((row) =>
 		row
@@ -25,7 +25,7 @@ function table(rows: readonly (readonly string[])[]): string[] {
 	);
 }
 
-function section(title: string, lines: readonly string[]): string {
+export function section(title: string, lines: readonly string[]): string {
 	return `${title}\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
 }
 
@@ -35,7 +35,7 @@ function counts(record: Readonly<Record<string, number>>, label: (key: string) =
 		.join(', ');
 }
 
-function zones({deterministic: {guest}}: RunResult): string[] {
+function zones({guest}: GuestResult): string[] {
 	return table([
 		['zone', 'managed', 'free', 'reported', 'reportable', 'too small', 'per-cpu'],
 		...guest.zones.map((zone) => [
@@ -50,7 +50,7 @@ function zones({deterministic: {guest}}: RunResult): string[] {
 	]);
 }
 
-function reporting({deterministic: {reporting: figures}}: RunResult): string[] {
+function reporting({reporting: figures}: GuestResult): string[] {
 	if (figures.design === 'off') {
 		return ['off'];
 	}
@@ -119,21 +119,13 @@ function replay(figures: ReplayJson): string[] {
 	return lines;
 }
 
-/** The whole summary, ending with a line feed. */
-export function summarize(result: RunResult): string {
-	const {deterministic, host: measured} = result;
-	const {integrity, balloon} = deterministic;
-	const skipped = balloon.queues.flatMap((queue) =>
-		Object.entries(queue.skipped_bytes).map(
-			([reason, bytes]) => `${formatSize(bytes)} (${queue.name}: ${reason})`,
-		),
-	);
+/** Memory, reporting and balloon of a guest, on whatever machine it is. */
+export function guestSections(
+	result: GuestResult,
+	balloon: {target_pages: number; actual_pages: number},
+): string[] {
 	return [
-		`vmsim: ${formatSize(deterministic.guest.memory_bytes)} guest, ${deterministic.workload.name}: ${ENDS[deterministic.ended]} ` +
-			`at ${formatSeconds(deterministic.virtual_time_ns)} virtual, ${(measured.wall_ms / 1000).toFixed(2)} s wall\n`,
-		...(deterministic.guest.zones.length > 0
-			? [section('guest memory at the end (counted)', zones(result))]
-			: []),
+		...(result.guest.zones.length > 0 ? [section('guest memory at the end (counted)', zones(result))] : []),
 		section('free page reporting (counted)', reporting(result)),
 		...(balloon.target_pages + balloon.actual_pages > 0
 			? [
@@ -142,17 +134,36 @@ export function summarize(result: RunResult): string {
 					]),
 				]
 			: []),
+	];
+}
+
+export function integritySections({integrity}: GuestResult): string[] {
+	if (integrity.checked_pages === 0) {
+		return [];
+	}
+	const verdict =
+		integrity.failures === 0
+			? `${integrity.checked_pages} pages checked, none lost its contents`
+			: `${integrity.failures} of ${integrity.checked_pages} pages LOST THEIR CONTENTS`;
+	return [section('integrity', [verdict])];
+}
+
+/** The whole summary, ending with a line feed. */
+export function summarize(result: RunResult): string {
+	const {deterministic, host: measured} = result;
+	const {balloon} = deterministic;
+	const skipped = balloon.queues.flatMap((queue) =>
+		Object.entries(queue.skipped_bytes).map(
+			([reason, bytes]) => `${formatSize(bytes)} (${queue.name}: ${reason})`,
+		),
+	);
+	return [
+		`vmsim: ${formatSize(deterministic.guest.memory_bytes)} guest, ${deterministic.workload.name}: ${ENDS[deterministic.ended]} ` +
+			`at ${formatSeconds(deterministic.virtual_time_ns)} virtual, ${(measured.wall_ms / 1000).toFixed(2)} s wall\n`,
+		...guestSections(deterministic, balloon),
 		...(skipped.length > 0 ? [section('offered and not discarded (counted)', skipped)] : []),
 		...(deterministic.replay ? [section('replay', replay(deterministic.replay))] : []),
 		section('host', host(result)),
-		...(integrity.checked_pages > 0
-			? [
-					section('integrity', [
-						integrity.failures === 0
-							? `${integrity.checked_pages} pages checked, none lost its contents`
-							: `${integrity.failures} of ${integrity.checked_pages} pages LOST THEIR CONTENTS`,
-					]),
-				]
-			: []),
+		...integritySections(deterministic),
 	].join('\n');
 }

@@ -3,7 +3,8 @@ import type {AccessWidth, MmioDevice} from '../board/bus.js';
 import {VIRTIO_BASE, virtioIrq} from '../board/memory-map.js';
 import type {GuestRam} from '../host/ram.js';
 import {PAGE_SIZE} from '../units.js';
-import {VIRTIO_BALLOON_S} from '../virtio/balloon/spec.js';
+import {VIRTIO_BALLOON_CONFIG, VIRTIO_BALLOON_S} from '../virtio/balloon/spec.js';
+import {MMIO_CONFIG_AT} from '../virtio/spec.js';
 import {BALLOON_PATH, QemuProcess, type QemuOptions} from './process.js';
 import {sleepSync} from './sleep.js';
 
@@ -55,23 +56,35 @@ export class QemuBalloon implements MmioDevice {
 		this.process.sync();
 	}
 
+	/** Pages that the host wants in the balloon, and pages that the guest has put there. */
+	get pages(): {target: number; actual: number} {
+		const word = (at: number) => this.read(MMIO_CONFIG_AT + at, 4);
+		return {
+			target: word(VIRTIO_BALLOON_CONFIG.num_pages.at),
+			actual: word(VIRTIO_BALLOON_CONFIG.actual.at),
+		};
+	}
+
 	/**
 	 * Asks the guest for statistics: QEMU does that when polling is switched on, at once, and then once a second. Where
 	 * it holds no buffer it asks for nothing.
 	 */
 	requestStats(): void {
-		const interval = (value: number) =>
-			this.process.qmp.execute('qom-set', {
-				path: BALLOON_PATH,
-				property: 'guest-stats-polling-interval',
-				value,
-			});
-		interval(1);
+		this.pollStats(1);
 		for (let waited = 0; waited < TIMER_PATIENCE_MS && !this.process.level(virtioIrq(0)); waited += POLL_MS) {
 			sleepSync(POLL_MS);
 			this.process.sync();
 		}
-		interval(0);
+		this.pollStats(0);
+	}
+
+	/** Has QEMU ask the guest for statistics every so many seconds; 0 ends that. */
+	pollStats(seconds: number): void {
+		this.process.qmp.execute('qom-set', {
+			path: BALLOON_PATH,
+			property: 'guest-stats-polling-interval',
+			value: seconds,
+		});
 	}
 
 	/** The guest's last statistics, value by tag; undefined before there were any. */

@@ -35,6 +35,10 @@ const UNATTACHED = '/machine/unattached';
 /** Where a memory file costs no disk. */
 const MEMORY_FOLDER = '/dev/shm';
 
+/** Commands on their way: their answers, 3 bytes each, must fit into a pipe, or both sides wait for each other. */
+const MOST_POSTED = 1000;
+const MOST_POSTED_BYTES = 64 * 1024;
+
 export interface QemuOptions {
 	/** Guest memory, a multiple of 1 MiB. */
 	readonly sizeBytes?: number;
@@ -45,6 +49,8 @@ export interface QemuOptions {
 	readonly watch?: 'sources' | 'harts';
 	/** Offers DEFLATE_ON_OOM. Default false. */
 	readonly deflateOnOom?: boolean;
+	/** A unix socket on which QEMU speaks QMP with whoever else likes. */
+	readonly qmpSocket?: string;
 	/** A QEMU that hangs is ended by then, s; and the read that waits for it sees the end of its pipe. */
 	readonly lifeSeconds?: number;
 }
@@ -62,10 +68,13 @@ export class QemuProcess implements MmioDevice {
 	readonly #qtest: LinePipe;
 	readonly #qmpPipe: LinePipe;
 	readonly #lines = new Set<number>();
+	#posted: string[] = [];
+	#postedBytes = 0;
 	#onLine: (line: number, level: boolean) => void = () => {};
 
 	/** Throws UsageError where QEMU is not installed. */
-	constructor({sizeBytes = 16 * MiB, watch, deflateOnOom = false, lifeSeconds = 120}: QemuOptions = {}) {
+	constructor(options: QemuOptions = {}) {
+		const {sizeBytes = 16 * MiB, watch, lifeSeconds = 120} = options;
 		if (!qemuIsInstalled()) {
 			throw new UsageError(`${QEMU} cannot be run; install it: apt-get install qemu-system-misc`);
 		}
@@ -78,7 +87,7 @@ export class QemuProcess implements MmioDevice {
 		const log = openSync(join(this.#folder, 'log'), 'w');
 		this.#child = spawn(
 			'timeout',
-			[String(lifeSeconds), QEMU, ...this.#arguments(memory, sizeBytes, deflateOnOom)],
+			[String(lifeSeconds), QEMU, ...this.#arguments(memory, sizeBytes, options)],
 			{
 				stdio: ['ignore', 'ignore', log],
 			},
@@ -107,16 +116,31 @@ export class QemuProcess implements MmioDevice {
 
 	/** The answer to a qtest command, without its OK. Throws QEMU_FAILED for any other. */
 	command(text: string): string {
+		this.drain();
 		this.#qtest.write(text);
-		for (;;) {
-			const line = this.#qtest.read();
-			if (line.startsWith('IRQ ')) {
-				this.#route(line);
-			} else if (line.startsWith('OK')) {
-				return line.slice(3);
-			} else {
-				throw new VmsimError('QEMU_FAILED', `QEMU answers "${line}" to "${text}"`);
-			}
+		return this.#answer(text);
+	}
+
+	/** A command whose answer nobody waits for: it goes out with others, before the next one that somebody waits for. */
+	post(text: string): void {
+		this.#posted.push(text);
+		this.#postedBytes += text.length;
+		if (this.#posted.length >= MOST_POSTED || this.#postedBytes >= MOST_POSTED_BYTES) {
+			this.drain();
+		}
+	}
+
+	/** Returns when QEMU has done all that was posted. Throws QEMU_FAILED if it would not. */
+	drain(): void {
+		if (this.#posted.length === 0) {
+			return;
+		}
+		const posted = this.#posted;
+		this.#posted = [];
+		this.#postedBytes = 0;
+		this.#qtest.write(posted.join('\n'));
+		for (const text of posted) {
+			this.#answer(text);
 		}
 	}
 
@@ -135,13 +159,20 @@ export class QemuProcess implements MmioDevice {
 		this.#onLine = listener;
 	}
 
+	/** The release, by its own words: 7.2.22. */
+	version(): string {
+		const {qemu} = this.qmp.execute('query-version') as {qemu: Record<'major' | 'minor' | 'micro', number>};
+		return `${qemu.major}.${qemu.minor}.${qemu.micro}`;
+	}
+
 	/** QEMU's resident set in bytes, by /proc; the shared pages that it has mapped are part of it. */
 	rssBytes(): number {
-		// The child is `timeout`, QEMU the only child of that.
-		const {pid} = this.#child;
-		const qemu = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
-		const status = readFileSync(`/proc/${qemu}/status`, 'latin1');
-		return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+		return this.#memoryFigure('VmRSS');
+	}
+
+	/** The most that it ever was. */
+	peakRssBytes(): number {
+		return this.#memoryFigure('VmHWM');
 	}
 
 	close(): void {
@@ -152,7 +183,29 @@ export class QemuProcess implements MmioDevice {
 		rmSync(this.#folder, {recursive: true});
 	}
 
-	#arguments(memory: string, sizeBytes: number, deflateOnOom: boolean): string[] {
+	#memoryFigure(name: string): number {
+		this.drain();
+		// The child is `timeout`, QEMU the only child of that.
+		const {pid} = this.#child;
+		const qemu = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
+		const status = readFileSync(`/proc/${qemu}/status`, 'latin1');
+		return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)![1]) * 1024;
+	}
+
+	#answer(text: string): string {
+		for (;;) {
+			const line = this.#qtest.read();
+			if (line.startsWith('IRQ ')) {
+				this.#route(line);
+			} else if (line.startsWith('OK')) {
+				return line.slice(3);
+			} else {
+				throw new VmsimError('QEMU_FAILED', `QEMU answers "${line}" to "${text}"`);
+			}
+		}
+	}
+
+	#arguments(memory: string, sizeBytes: number, {deflateOnOom = false, qmpSocket}: QemuOptions): string[] {
 		const size = `${sizeBytes / MiB}M`;
 		return [
 			...['-machine', 'virt,accel=tcg,memory-backend=mem', '-m', size],
@@ -160,6 +213,7 @@ export class QemuProcess implements MmioDevice {
 			...['-display', 'none', '-nodefaults', '-serial', 'none', '-monitor', 'none', '-bios', 'none'],
 			...['-qtest', `pipe:${join(this.#folder, 'qtest')}`, '-qtest-log', '/dev/null'],
 			...['-qmp', `pipe:${join(this.#folder, 'qmp')}`],
+			...(qmpSocket === undefined ? [] : ['-qmp', `unix:${qmpSocket},server=on,wait=off`]),
 			...['-global', 'virtio-mmio.force-legacy=false', '-global', 'virtio-mmio.ioeventfd=off'],
 			'-device',
 			'virtio-balloon-device,id=balloon,bus=virtio-mmio-bus.0,free-page-reporting=on,deflate-on-oom=' +
