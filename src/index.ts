@@ -12,6 +12,13 @@ export {Machine, BALLOON_SLOT, type LoadedBytes, type MachineConnections} from '
 export {Simulation, type RunHooks, type SimulationPlan} from './simulation.js';
 export {ProgramGuest, type ProgramEnd, type ProgramFiles} from './program-guest.js';
 export {ProgramRun, type ProgramRunHooks} from './program-run.js';
+export {
+	QemuRun,
+	type QemuMemory,
+	type QemuRunHooks,
+	type QemuRunPlan,
+	type QemuRunResult,
+} from './qemu-run.js';
 export {prepareReplay, type PreparedReplay, type ReplayFiles} from './replay-setup.js';
 export type * from './run-result.js';
 
