@@ -54,7 +54,7 @@ export interface QemuRunResult extends GuestResult {
 }
 
 const SLICE_MS = 50;
-/** A run has no end of its own that we know of; a QEMU that nobody ends is ended after this. */
+/** How long a run may take is its user's to say; a QEMU that nobody ends is ended after this. */
 const LIFE_SECONDS = 24 * 3600;
 
 export class QemuRun {
@@ -146,7 +146,7 @@ export class QemuRun {
 			...readGuest(this.kernel, this.plan.machine.reporting.design),
 			balloon: {target_pages: target, actual_pages: actual},
 			qemu: {
-				version: process.version(),
+				version: process.version,
 				rss_before_bytes: this.before.rssBytes,
 				rss_peak_bytes: process.peakRssBytes(),
 				rss_end_bytes: this.end.rssBytes,

@@ -4,57 +4,41 @@ import {closeSync, constants, openSync, readSync, writeSync} from 'node:fs';
 import {VmsimError} from '../errors.js';
 import {sleepSync} from './sleep.js';
 
-const POLL_MS = 10;
+/** The other side writes this every so often, outside of all lines, so that a read comes back to look at the clock. */
+export const TICK = '\0';
+export const TICK_MS = 250;
+const POLL_MS = 5;
 const CHUNK = 64 * 1024;
 
 /** QEMU's `pipe:PATH`: it reads PATH.in and writes PATH.out. */
 export class LinePipe {
-	readonly #path: string;
 	readonly #to: number;
+	readonly #from: number;
 	readonly #chunk = Buffer.alloc(CHUNK);
-	#from: number | undefined;
+	readonly #ended: () => string | undefined;
 	#received = '';
+	/** What was said last, for a message. */
+	#asked = '';
 
-	constructor(path: string) {
+	/** `ended` says how the other process ended, once it has. */
+	constructor(path: string, ended: () => string | undefined) {
 		execFileSync('mkfifo', [`${path}.in`, `${path}.out`]);
-		this.#path = path;
+		this.#ended = ended;
 		this.#to = openSync(`${path}.in`, 'r+');
-	}
-
-	/**
-	 * Waits for the first line without blocking for ever where the process cannot start; reads block from then on. Throws
-	 * QEMU_FAILED after `timeoutMs`, with what `why` has to say.
-	 */
-	awaitFirstLine(timeoutMs: number, why: () => string): string {
-		const polled = openSync(`${this.#path}.out`, constants.O_RDONLY | constants.O_NONBLOCK);
-		try {
-			for (let waitedMs = 0; waitedMs < timeoutMs; waitedMs += POLL_MS) {
-				try {
-					const size = readSync(polled, this.#chunk);
-					this.#received += this.#chunk.toString('latin1', 0, size);
-				} catch (error) {
-					if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') {
-						throw error;
-					}
-				}
-				if (this.#received.includes('\n')) {
-					this.#from = openSync(`${this.#path}.out`, constants.O_RDONLY);
-					return this.read();
-				}
-				sleepSync(POLL_MS);
-			}
-		} finally {
-			closeSync(polled);
-		}
-		throw new VmsimError('QEMU_FAILED', `QEMU did not start in ${timeoutMs} ms: ${why()}`);
+		// To open a FIFO for reading waits for a writer: this one, for a moment.
+		const writer = openSync(`${path}.out`, 'r+');
+		this.#from = openSync(`${path}.out`, constants.O_RDONLY);
+		closeSync(writer);
 	}
 
 	write(text: string): void {
+		this.#asked = text;
 		writeSync(this.#to, `${text}\n`);
 	}
 
-	/** The next line; blocks until there is one. Throws QEMU_FAILED where the process has ended. */
-	read(): string {
+	/** The next line. Throws QEMU_FAILED where the process has ended, or has no line in `timeoutMs`. */
+	read(timeoutMs: number): string {
+		const startMs = performance.now();
 		for (;;) {
 			const end = this.#received.indexOf('\n');
 			if (end >= 0) {
@@ -62,18 +46,29 @@ export class LinePipe {
 				this.#received = this.#received.slice(end + 1);
 				return line.trimEnd();
 			}
-			const size = readSync(this.#from!, this.#chunk);
+			const size = readSync(this.#from, this.#chunk);
 			if (size === 0) {
-				throw new VmsimError('QEMU_FAILED', 'QEMU ended');
+				// No writer: not yet, or not any more.
+				this.#throwIfEnded();
+				sleepSync(POLL_MS);
 			}
-			this.#received += this.#chunk.toString('latin1', 0, size);
+			this.#received += this.#chunk.toString('latin1', 0, size).replaceAll(TICK, '');
+			if (performance.now() - startMs > timeoutMs && !this.#received.includes('\n')) {
+				this.#throwIfEnded();
+				throw new VmsimError('QEMU_FAILED', `QEMU gives no answer in ${timeoutMs} ms to "${this.#asked}"`);
+			}
 		}
 	}
 
 	close(): void {
 		closeSync(this.#to);
-		if (this.#from !== undefined) {
-			closeSync(this.#from);
+		closeSync(this.#from);
+	}
+
+	#throwIfEnded(): void {
+		const how = this.#ended();
+		if (how !== undefined) {
+			throw new VmsimError('QEMU_FAILED', how);
 		}
 	}
 }

@@ -3,37 +3,36 @@
  * backs QEMU's RAM, the host's side over QMP. Everything is synchronous: with ioeventfd off a kick has done its work,
  * interrupt line and all, when its store is answered. Source: QEMU docs/devel/qtest.rst, softmmu/qtest.c.
  */
-import {spawn, spawnSync, type ChildProcess} from 'node:child_process';
-import {
-	existsSync,
-	mkdtempSync,
-	openSync,
-	closeSync,
-	readFileSync,
-	rmSync,
-	truncateSync,
-	writeFileSync,
-} from 'node:fs';
-import {tmpdir} from 'node:os';
+import {spawn, type ChildProcess} from 'node:child_process';
+import {existsSync, readFileSync, rmSync, truncateSync, writeFileSync} from 'node:fs';
+import type {Socket} from 'node:net';
 import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
 import type {AccessWidth, MmioDevice} from '../board/bus.js';
 import {RAM_BASE} from '../board/memory-map.js';
-import {UsageError, VmsimError} from '../errors.js';
+import {VmsimError} from '../errors.js';
 import {MiB} from '../units.js';
 import {FileRam} from './file-ram.js';
+import {EXIT_FILE, LOG_FILE, makeFolder, PID_FILE, type PIPES, RAM_FILE} from './folder.js';
 import {LinePipe} from './line-pipe.js';
+import {findQemu, WANTED, type QemuProgram} from './program.js';
 import {Qmp} from './qmp.js';
+import {sleepSync} from './sleep.js';
 
-const QEMU = 'qemu-system-riscv64';
+export {qemuIsInstalled} from './program.js';
+
 /** The hart parks here: wfi; j .-4. */
 const PARK = Uint8Array.of(0x73, 0x00, 0x50, 0x10, 0x6f, 0xf0, 0xdf, 0xff);
-const START_TIMEOUT_MS = 20_000;
+const SUPERVISOR = fileURLToPath(new URL('./supervisor.js', import.meta.url));
+const START_MS = 10_000;
+const ANSWER_MS = 10_000;
+/** QEMU is killed: this is only for its supervisor to see it. */
+const CLOSE_MS = 2000;
+const CLOSE_POLL_MS = 1;
 /** The balloon's name in QMP's object tree. */
 export const BALLOON_PATH = '/machine/peripheral/balloon';
 const PLIC_TYPE = 'riscv.sifive.plic';
 const UNATTACHED = '/machine/unattached';
-/** Where a memory file costs no disk. */
-const MEMORY_FOLDER = '/dev/shm';
 
 /** Commands on their way: their answers, 3 bytes each, must fit into a pipe, or both sides wait for each other. */
 const MOST_POSTED = 1000;
@@ -51,56 +50,58 @@ export interface QemuOptions {
 	readonly deflateOnOom?: boolean;
 	/** A unix socket on which QEMU speaks QMP with whoever else likes. */
 	readonly qmpSocket?: string;
-	/** A QEMU that hangs is ended by then, s; and the read that waits for it sees the end of its pipe. */
+	/** QEMU is ended by then, s. Default 120. */
 	readonly lifeSeconds?: number;
-}
-
-export function qemuIsInstalled(): boolean {
-	return spawnSync(QEMU, ['--version']).status === 0;
+	/** Longest that QEMU may take for an answer, ms, and for the first one. Default 10 s each. */
+	readonly answerMs?: number;
+	readonly startMs?: number;
+	/** The program; by default what QEMU_SYSTEM_RISCV64 names, else qemu-system-riscv64. */
+	readonly program?: string;
 }
 
 /** The whole board as one bus device: offsets are guest-physical addresses. */
 export class QemuProcess implements MmioDevice {
 	readonly ram: FileRam;
 	readonly qmp: Qmp;
-	readonly #folder: string;
-	readonly #child: ChildProcess;
+	readonly #folder = makeFolder();
+	readonly #program: QemuProgram;
+	readonly #supervisor: ChildProcess | undefined;
 	readonly #qtest: LinePipe;
 	readonly #qmpPipe: LinePipe;
 	readonly #lines = new Set<number>();
 	#posted: string[] = [];
 	#postedBytes = 0;
+	readonly #toClose: (() => void)[] = [];
+	readonly #answerMs: number;
 	#onLine: (line: number, level: boolean) => void = () => {};
 
-	/** Throws UsageError where QEMU is not installed. */
+	/** Throws UsageError where QEMU is missing or too old, QEMU_FAILED where it does not start. */
 	constructor(options: QemuOptions = {}) {
-		const {sizeBytes = 16 * MiB, watch, lifeSeconds = 120} = options;
-		if (!qemuIsInstalled()) {
-			throw new UsageError(`${QEMU} cannot be run; install it: apt-get install qemu-system-misc`);
-		}
-		this.#folder = mkdtempSync(join(existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), 'vmsim-qemu-'));
-		const memory = join(this.#folder, 'ram');
-		writeFileSync(memory, PARK);
-		truncateSync(memory, sizeBytes);
-		this.#qtest = new LinePipe(join(this.#folder, 'qtest'));
-		this.#qmpPipe = new LinePipe(join(this.#folder, 'qmp'));
-		const log = openSync(join(this.#folder, 'log'), 'w');
-		this.#child = spawn(
-			'timeout',
-			[String(lifeSeconds), QEMU, ...this.#arguments(memory, sizeBytes, options)],
-			{
-				stdio: ['ignore', 'ignore', log],
-			},
-		);
-		closeSync(log);
-		const why = () => readFileSync(join(this.#folder, 'log'), 'utf8').trim();
-		this.#qtest.write(`readl ${hex(RAM_BASE)}`);
-		this.#qtest.awaitFirstLine(START_TIMEOUT_MS, why);
-		this.ram = new FileRam(memory, RAM_BASE, sizeBytes);
-		this.qmp = new Qmp(this.#qmpPipe);
-		this.qmp.open(START_TIMEOUT_MS, why);
-		if (watch !== undefined) {
-			this.command(`irq_intercept_${watch === 'sources' ? 'in' : 'out'} ${this.#plicPath()}`);
+		const {
+			sizeBytes = 16 * MiB,
+			watch,
+			lifeSeconds = 120,
+			answerMs = ANSWER_MS,
+			startMs = START_MS,
+		} = options;
+		this.#answerMs = answerMs;
+		try {
+			this.#program = findQemu(options.program);
+			const memory = join(this.#folder, RAM_FILE);
+			writeFileSync(memory, PARK);
+			truncateSync(memory, sizeBytes);
+			this.ram = this.#closed(new FileRam(memory, RAM_BASE, sizeBytes));
+			this.#qtest = this.#openPipe('qtest');
+			this.#qmpPipe = this.#openPipe('qmp');
+			this.#supervisor = this.#start(lifeSeconds, this.#arguments(memory, sizeBytes, options));
+			this.qmp = new Qmp(this.#qmpPipe, answerMs);
+			this.#greet(startMs);
+			if (watch !== undefined) {
+				this.command(`irq_intercept_${watch === 'sources' ? 'in' : 'out'} ${this.#plicPath()}`);
+			}
+		} catch (error) {
+			this.close();
+			throw error;
 		}
 	}
 
@@ -160,9 +161,8 @@ export class QemuProcess implements MmioDevice {
 	}
 
 	/** The release, by its own words: 7.2.22. */
-	version(): string {
-		const {qemu} = this.qmp.execute('query-version') as {qemu: Record<'major' | 'minor' | 'micro', number>};
-		return `${qemu.major}.${qemu.minor}.${qemu.micro}`;
+	get version(): string {
+		return this.#program.version;
 	}
 
 	/** QEMU's resident set in bytes, by /proc; the shared pages that it has mapped are part of it. */
@@ -175,26 +175,29 @@ export class QemuProcess implements MmioDevice {
 		return this.#memoryFigure('VmHWM');
 	}
 
+	/** Ends QEMU, whatever it is doing, and removes its folder. A second call does nothing. */
 	close(): void {
-		this.#child.kill();
-		this.#qtest.close();
-		this.#qmpPipe.close();
-		this.ram.close();
-		rmSync(this.#folder, {recursive: true});
+		this.#supervisor?.kill();
+		const running = () => existsSync(join(this.#folder, PID_FILE)) && this.#ended() === undefined;
+		for (let waited = 0; running() && waited < CLOSE_MS; waited += CLOSE_POLL_MS) {
+			sleepSync(CLOSE_POLL_MS);
+		}
+		for (const close of this.#toClose.splice(0)) {
+			close();
+		}
+		rmSync(this.#folder, {recursive: true, force: true});
 	}
 
 	#memoryFigure(name: string): number {
 		this.drain();
-		// The child is `timeout`, QEMU the only child of that.
-		const {pid} = this.#child;
-		const qemu = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
-		const status = readFileSync(`/proc/${qemu}/status`, 'latin1');
+		const pid = readFileSync(join(this.#folder, PID_FILE), 'latin1');
+		const status = readFileSync(`/proc/${pid}/status`, 'latin1');
 		return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)![1]) * 1024;
 	}
 
 	#answer(text: string): string {
 		for (;;) {
-			const line = this.#qtest.read();
+			const line = this.#qtest.read(this.#answerMs);
 			if (line.startsWith('IRQ ')) {
 				this.#route(line);
 			} else if (line.startsWith('OK')) {
@@ -203,6 +206,50 @@ export class QemuProcess implements MmioDevice {
 				throw new VmsimError('QEMU_FAILED', `QEMU answers "${line}" to "${text}"`);
 			}
 		}
+	}
+
+	#start(lifeSeconds: number, args: readonly string[]): ChildProcess {
+		// A session of its own: an interrupt from the keyboard is for us, and QEMU ends when we do.
+		const supervisor = spawn(
+			process.execPath,
+			[SUPERVISOR, this.#folder, String(lifeSeconds), this.#program.path, ...args],
+			{stdio: ['pipe', 'ignore', 'ignore'], detached: true},
+		);
+		supervisor.unref();
+		(supervisor.stdin as Socket).unref();
+		return supervisor;
+	}
+
+	/** Waits until both of QEMU's ends answer. */
+	#greet(startMs: number): void {
+		try {
+			this.#qtest.write(`readl ${hex(RAM_BASE)}`);
+			this.#qtest.read(startMs);
+			this.qmp.open(startMs);
+		} catch (error) {
+			const {message} = error as Error;
+			throw new VmsimError('QEMU_FAILED', `QEMU does not start: ${message}; ${WANTED}`, {}, error);
+		}
+	}
+
+	#openPipe(name: (typeof PIPES)[number]): LinePipe {
+		return this.#closed(new LinePipe(join(this.#folder, name), () => this.#ended()));
+	}
+
+	#closed<T extends {close(): void}>(part: T): T {
+		this.#toClose.push(() => part.close());
+		return part;
+	}
+
+	/** How QEMU ended, and its own words; undefined while it runs. */
+	#ended(): string | undefined {
+		const file = join(this.#folder, EXIT_FILE);
+		if (!existsSync(file)) {
+			return undefined;
+		}
+		const {path, version} = this.#program;
+		const words = readFileSync(join(this.#folder, LOG_FILE), 'utf8').trim();
+		return `${path} (${version}) ${readFileSync(file, 'utf8')}${words && `: ${words}`}`;
 	}
 
 	#arguments(memory: string, sizeBytes: number, {deflateOnOom = false, qmpSocket}: QemuOptions): string[] {

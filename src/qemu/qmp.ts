@@ -7,14 +7,17 @@ const LONG_NUMBER = /(:\s*)(\d{16,})/g;
 
 export class Qmp {
 	readonly #pipe: LinePipe;
+	readonly #answerMs: number;
 
-	constructor(pipe: LinePipe) {
+	/** `answerMs` is how long an answer may take. */
+	constructor(pipe: LinePipe, answerMs: number) {
 		this.#pipe = pipe;
+		this.#answerMs = answerMs;
 	}
 
 	/** Takes the greeting and leaves negotiation mode. */
-	open(timeoutMs: number, why: () => string): void {
-		this.#pipe.awaitFirstLine(timeoutMs, why);
+	open(timeoutMs: number): void {
+		this.#pipe.read(timeoutMs);
 		this.execute('qmp_capabilities');
 	}
 
@@ -22,7 +25,7 @@ export class Qmp {
 	execute(command: string, args: Record<string, unknown> = {}): unknown {
 		this.#pipe.write(JSON.stringify({execute: command, arguments: args}));
 		for (;;) {
-			const line = this.#pipe.read();
+			const line = this.#pipe.read(this.#answerMs);
 			const answer = JSON.parse(line.replaceAll(LONG_NUMBER, '$1"$2"')) as {
 				return?: unknown;
 				error?: {desc: string};

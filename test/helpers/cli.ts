@@ -16,14 +16,19 @@ export interface CliOptions {
 	/** Called with each piece of standard error. */
 	onStderr?: (text: string, child: ChildProcess) => void;
 	input?: string;
+	/** Environment variables on top of ours. */
+	env?: Readonly<Record<string, string>>;
 }
 
 export function vmsim(
 	args: readonly string[],
-	{started, onStderr, input}: CliOptions = {},
+	{started, onStderr, input, env}: CliOptions = {},
 ): Promise<CliResult> {
 	return new Promise((resolve, reject) => {
-		const child = spawn(process.execPath, [MAIN, ...args], {stdio: ['pipe', 'pipe', 'pipe']});
+		const child = spawn(process.execPath, [MAIN, ...args], {
+			stdio: ['pipe', 'pipe', 'pipe'],
+			env: {...process.env, ...env},
+		});
 		let stdout = '';
 		let stderr = '';
 		child.stdout.setEncoding('utf8').on('data', (text: string) => {

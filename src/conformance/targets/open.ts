@@ -4,12 +4,12 @@ import {UsageError} from '../../errors.js';
 import type {ConformanceTarget} from '../target.js';
 import {builtinDevice} from './builtin.js';
 import {DeviceTarget, type DeviceFactory} from './device-target.js';
-import {qemuTarget} from './qemu.js';
+import {openQemuTarget} from './qemu.js';
 
 /** Targets by name. A path is a module that exports `createDevice`. */
 const NAMED: Readonly<Record<string, () => ConformanceTarget | Promise<ConformanceTarget>>> = {
 	builtin: () => new DeviceTarget('builtin', (parts) => builtinDevice(parts)),
-	qemu: () => qemuTarget,
+	qemu: openQemuTarget,
 };
 
 /** Throws UsageError for what is neither a target's name nor a module that exports a device. */

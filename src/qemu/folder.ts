@@ -1,0 +1,25 @@
+/** The folder that a running QEMU, its supervisor and its user share, and the names in it. */
+import {existsSync, mkdtempSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+
+/** Where a memory file costs no disk. */
+const MEMORY_FOLDER = '/dev/shm';
+
+/** The file behind QEMU's RAM. */
+export const RAM_FILE = 'ram';
+/** QEMU's standard error. */
+export const LOG_FILE = 'log';
+/** QEMU's process id. */
+export const PID_FILE = 'pid';
+/** How QEMU ended; there once it has. */
+export const EXIT_FILE = 'exit';
+/** A pair of FIFOs each: NAME.in, NAME.out. */
+export const PIPES = ['qtest', 'qmp'] as const;
+
+/** The process id of the user is in its name. */
+export function makeFolder(): string {
+	return mkdtempSync(
+		join(existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), `vmsim-qemu-${process.pid}-`),
+	);
+}

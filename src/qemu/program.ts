@@ -1,0 +1,64 @@
+/** Which QEMU is used, and whether it is one that we can use. */
+import {spawnSync} from 'node:child_process';
+import {UsageError} from '../errors.js';
+
+/** Names another program than the one on PATH. */
+const VARIABLE = 'QEMU_SYSTEM_RISCV64';
+const DEFAULT = 'qemu-system-riscv64';
+/** The first release whose interrupt controller has the output lines that `watch: 'harts'` listens to. */
+const OLDEST: Release = {major: 6, minor: 2};
+const VERSION_TIMEOUT_MS = 10_000;
+
+interface Release {
+	readonly major: number;
+	readonly minor: number;
+}
+
+export interface QemuProgram {
+	readonly path: string;
+	/** As it calls itself: 7.2.22 */
+	readonly version: string;
+}
+
+/** What a message says of a QEMU that has not what we need. */
+export const WANTED =
+	`wanted: release ${OLDEST.major}.${OLDEST.minor} or newer, with the riscv64 virt board, TCG and qtest ` +
+	'(apt-get install qemu-system-misc)';
+
+export function qemuPath(): string {
+	return process.env[VARIABLE] || DEFAULT;
+}
+
+export function qemuIsInstalled(): boolean {
+	return spawnSync(qemuPath(), ['--version'], {timeout: VERSION_TIMEOUT_MS}).status === 0;
+}
+
+/** Throws UsageError for a program that is missing, cannot be run, is not QEMU, or is too old. */
+export function findQemu(path = qemuPath()): QemuProgram {
+	const {error, status, signal, stdout, stderr} = spawnSync(path, ['--version'], {
+		encoding: 'utf8',
+		timeout: VERSION_TIMEOUT_MS,
+		killSignal: 'SIGKILL',
+	});
+	const code = (error as NodeJS.ErrnoException | undefined)?.code;
+	if (code === 'ENOENT') {
+		throw new UsageError(
+			`${path} is not installed: apt-get install qemu-system-misc, or name one by ${VARIABLE}`,
+		);
+	}
+	if (error !== undefined || status !== 0) {
+		const how =
+			code === 'ETIMEDOUT' ? `no answer in ${VERSION_TIMEOUT_MS} ms` : (code ?? signal ?? `code ${status}`);
+		const words = (stderr ?? '').trim();
+		throw new UsageError(`${path} --version fails (${how})${words && `: ${words}`}; ${WANTED}`);
+	}
+	const found = /version ((\d+)\.(\d+)\S*)/.exec(stdout);
+	if (found === null) {
+		throw new UsageError(`${path} --version names no version: "${stdout.trim()}"; ${WANTED}`);
+	}
+	const [, version, major, minor] = found;
+	if (Number(major) * 1000 + Number(minor) < OLDEST.major * 1000 + OLDEST.minor) {
+		throw new UsageError(`${path} is release ${version}; ${WANTED}`);
+	}
+	return {path, version: version!};
+}
