@@ -53,6 +53,8 @@ const QUEUES = 5;
 const RAM_BYTES = 8 * MiB;
 /** Register accesses of one step; the kernel switches a line off after 100,000 interrupts that nobody handled. */
 const HANG_ACCESSES = 2_000_000;
+/** The scripted device writes down every access. */
+const MOST_ACCESSES_KEPT = 10_000;
 const HONEST_PAGES = 20;
 /** Pages that kmalloc may have taken meanwhile for sizes that nobody had asked for before. It keeps them. */
 const KMALLOC_PAGES = 8;
@@ -83,7 +85,9 @@ class DriverWorld implements FuzzWorld<DriverOperation> {
 		};
 		device.read = (offset, width) => {
 			count();
-			device.accesses.length = 0;
+			if (device.accesses.length > MOST_ACCESSES_KEPT) {
+				device.accesses.length = 0;
+			}
 			return read.call(device, offset, width);
 		};
 		device.write = (offset, width, value) => {

@@ -596,6 +596,29 @@ test('an interrupt line that never falls is switched off, and the kernel goes on
 	}
 });
 
+test('a device that asks for statistics without end keeps a worker busy, and nobody else waits for it', (t) => {
+	const bench = balloonBench();
+	bench.boot();
+	bench.device.onChain = () => 0;
+	bench.device.complete(bench.device.held[0]!);
+	let ticks = 0;
+	bench.scheduler.spawn(
+		'ticker',
+		(function* (): KernelThread {
+			for (; ; ticks++) {
+				yield sleep('a tick', NS_PER_MS);
+			}
+		})(),
+	);
+	const before = bench.device.chains.length;
+	bench.settle(20 * NS_PER_MS);
+	t.true(bench.device.chains.length - before > 10_000, 'the device was answered all the time');
+	t.true(ticks >= 18, `${ticks} ticks`);
+	bench.device.setConfig(NUM_PAGES, 10);
+	bench.settle(5 * NS_PER_MS);
+	t.is(bench.device.config.getUint32(ACTUAL, true), 10);
+});
+
 test('any target, command id and status that a host writes leaves the kernel running', (t) => {
 	const bench = balloonBench({features: STATS | HINT | REPORTING | DEFLATE_ON_OOM | VERSION_1});
 	bench.boot();

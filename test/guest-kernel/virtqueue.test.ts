@@ -173,6 +173,26 @@ test('a queue without a callback asks for silence: by flag, or with EVENT_IDX by
 	t.is(event.ram.read16(event.queue.driverAddress), 0, 'flags stay 0 with EVENT_IDX, VIRTIO 1.4 2.7.7.1');
 });
 
+test('an interrupt is this queue’s if buffers were used since the last one, callback or not', (t) => {
+	for (const callback of [true, false]) {
+		const {queue, device, sg, pop, counts} = queueBench({callback});
+		t.false(queue.interrupt());
+		queue.addOutbuf(sg([0x8000_1000, 4]), 'a');
+		queue.addOutbuf(sg([0x8000_2000, 4]), 'b');
+		pop();
+		device.complete(device.held[0]!);
+		t.true(queue.interrupt());
+		// The line stays up, and nobody has taken the buffer yet: it is called for again, and is no news.
+		t.false(queue.interrupt());
+		t.is(counts().callbacks, callback ? 2 : 0);
+		device.complete(device.held[0]!);
+		t.true(queue.interrupt());
+		t.is(queue.getBuf(), 'a');
+		t.is(queue.getBuf(), 'b');
+		t.false(queue.interrupt());
+	}
+});
+
 test('enableCallback says whether something was used in between', (t) => {
 	for (const features of [0n, EVENT_IDX]) {
 		const {queue, sg, pop, device, counts} = queueBench({features});

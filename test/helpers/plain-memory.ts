@@ -35,8 +35,14 @@ export class PlainMemory implements BalloonMemory {
 	allocPages(order: number): number {
 		const pages = 2 ** order;
 		for (let at = 0; at + pages <= this.allocated.length; at += pages) {
-			if (this.allocated.subarray(at, at + pages).every((byte) => byte === 0)) {
-				this.allocated.fill(1, at, at + pages);
+			const free = this.allocated.indexOf(0, at);
+			if (free < 0) {
+				return -1;
+			}
+			at = Math.ceil(free / pages) * pages;
+			const block = this.allocated.subarray(at, at + pages);
+			if (block.length === pages && !block.includes(1)) {
+				block.fill(1);
 				return this.#basePfn + at;
 			}
 		}

@@ -2,6 +2,10 @@
  * The driver's side of a split virtqueue, VIRTIO 1.4 2.7, as Linux 6.12 drivers/virtio/virtio_ring.c does it: the ring
  * lies in guest memory and is reached through the hart only; what the driver must be able to trust is kept in a copy of
  * its own, which the device cannot write (virtio-drivers src/queue.rs does the same).
+ *
+ * Inaccuracies: an interrupt that finds the used index where the one before found it is nobody's. vring_interrupt calls it
+ * handled as long as used buffers lie there, so that a line which stays up is never switched off and no thread comes to
+ * take them (docs/adr/a-device-that-breaks-the-rules-is-reset.md).
  */
 import type {Hart} from '../../cpu-lite/hart.js';
 import {PAGE_SIZE} from '../../units.js';
@@ -89,6 +93,8 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 	/** By head: who the buffer belongs to. */
 	readonly #tokens: (Token | undefined)[];
 	#lastUsedIdx = 0;
+	/** used.idx as the last interrupt saw it. */
+	#interruptIdx = 0;
 	/** Buffers that the device has. */
 	#inFlight = 0;
 	/** Entries made available since the last kick was considered. */
@@ -213,13 +219,22 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 		return token;
 	}
 
-	/** The device's interrupt says that some queue has used buffers. False if it was not this one. */
+	/**
+	 * The device's interrupt says that some queue has used buffers. False if it was not this one, or if the last interrupt
+	 * knew of them already.
+	 */
 	interrupt(): boolean {
-		if (this.broken || !this.moreUsed()) {
+		if (this.broken) {
 			return false;
 		}
+		const usedIdx = this.#hart.load16(this.deviceAddress + VIRTQ_USED.fields.idx.at);
+		if (usedIdx === this.#lastUsedIdx) {
+			return false;
+		}
+		const isNews = usedIdx !== this.#interruptIdx;
+		this.#interruptIdx = usedIdx;
 		this.#callback?.();
-		return true;
+		return isNews;
 	}
 
 	/** Asks the device for no more interrupts; it may send some all the same (VIRTIO 1.4 2.7.7). */
