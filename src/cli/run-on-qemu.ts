@@ -1,4 +1,7 @@
 /** `vmsim run --device qemu`: the guest kernel on QEMU's board, in real time. */
+import {accessSync, constants} from 'node:fs';
+import {dirname, resolve} from 'node:path';
+import {UsageError} from '../errors.js';
 import {QemuRun, type QemuRunResult} from '../qemu-run.js';
 import {PAGE_SIZE, formatSeconds, formatSize} from '../units.js';
 import type {RunPlan} from './flags/flag.js';
@@ -13,6 +16,9 @@ export async function runOnQemu(
 ): Promise<QemuRunResult> {
 	const interrupt = new Interrupt();
 	const {socket} = monitor;
+	if (socket !== undefined) {
+		checkSocketPath(socket);
+	}
 	const run = new QemuRun({
 		machine,
 		workload,
@@ -41,6 +47,19 @@ export async function runOnQemu(
 		return run.result();
 	} finally {
 		run.close();
+	}
+}
+
+/** QEMU itself opens the socket, and would only say that it cannot start. */
+function checkSocketPath(path: string): void {
+	try {
+		accessSync(dirname(resolve(path)), constants.W_OK);
+	} catch (error) {
+		throw new UsageError(
+			`--monitor-socket ${JSON.stringify(path)} cannot be opened: ${(error as Error).message}`,
+			{},
+			error,
+		);
 	}
 }
 

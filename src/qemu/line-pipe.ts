@@ -8,6 +8,9 @@ import {sleepSync} from './sleep.js';
 export const TICK = '\0';
 export const TICK_MS = 250;
 const POLL_MS = 5;
+const FULL_POLL_MS = 1;
+/** Of what was asked in a message: posted commands and contents are long. */
+const SHOWN = 60;
 const CHUNK = 64 * 1024;
 
 /** QEMU's `pipe:PATH`: it reads PATH.in and writes PATH.out. */
@@ -24,16 +27,32 @@ export class LinePipe {
 	constructor(path: string, ended: () => string | undefined) {
 		execFileSync('mkfifo', [`${path}.in`, `${path}.out`]);
 		this.#ended = ended;
-		this.#to = openSync(`${path}.in`, 'r+');
+		this.#to = openSync(`${path}.in`, constants.O_RDWR | constants.O_NONBLOCK);
 		// To open a FIFO for reading waits for a writer: this one, for a moment.
 		const writer = openSync(`${path}.out`, 'r+');
 		this.#from = openSync(`${path}.out`, constants.O_RDONLY);
 		closeSync(writer);
 	}
 
-	write(text: string): void {
+	/** Sends lines. Throws QEMU_FAILED where the process has ended, or takes nothing for `timeoutMs`. */
+	write(text: string, timeoutMs: number): void {
 		this.#asked = text;
-		writeSync(this.#to, `${text}\n`);
+		let left = Buffer.from(`${text}\n`, 'latin1');
+		let startMs = performance.now();
+		while (left.length > 0) {
+			try {
+				left = left.subarray(writeSync(this.#to, left));
+				startMs = performance.now();
+			} catch (error) {
+				if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') {
+					throw error;
+				}
+				// Full: nobody would tell us if the reader were gone, because we hold both ends.
+				this.#throwIfEnded();
+				this.#throwIfLate(startMs, timeoutMs);
+				sleepSync(FULL_POLL_MS);
+			}
+		}
 	}
 
 	/** The next line. Throws QEMU_FAILED where the process has ended, or has no line in `timeoutMs`. */
@@ -53,9 +72,8 @@ export class LinePipe {
 				sleepSync(POLL_MS);
 			}
 			this.#received += this.#chunk.toString('latin1', 0, size).replaceAll(TICK, '');
-			if (performance.now() - startMs > timeoutMs && !this.#received.includes('\n')) {
-				this.#throwIfEnded();
-				throw new VmsimError('QEMU_FAILED', `QEMU gives no answer in ${timeoutMs} ms to "${this.#asked}"`);
+			if (!this.#received.includes('\n')) {
+				this.#throwIfLate(startMs, timeoutMs);
 			}
 		}
 	}
@@ -63,6 +81,14 @@ export class LinePipe {
 	close(): void {
 		closeSync(this.#to);
 		closeSync(this.#from);
+	}
+
+	#throwIfLate(startMs: number, timeoutMs: number): void {
+		if (performance.now() - startMs > timeoutMs) {
+			this.#throwIfEnded();
+			const asked = this.#asked.slice(0, SHOWN);
+			throw new VmsimError('QEMU_FAILED', `QEMU gives no answer in ${timeoutMs} ms to "${asked}"`);
+		}
 	}
 
 	#throwIfEnded(): void {

@@ -118,7 +118,7 @@ export class QemuProcess implements MmioDevice {
 	/** The answer to a qtest command, without its OK. Throws QEMU_FAILED for any other. */
 	command(text: string): string {
 		this.drain();
-		this.#qtest.write(text);
+		this.#qtest.write(text, this.#answerMs);
 		return this.#answer(text);
 	}
 
@@ -139,7 +139,7 @@ export class QemuProcess implements MmioDevice {
 		const posted = this.#posted;
 		this.#posted = [];
 		this.#postedBytes = 0;
-		this.#qtest.write(posted.join('\n'));
+		this.#qtest.write(posted.join('\n'), this.#answerMs);
 		for (const text of posted) {
 			this.#answer(text);
 		}
@@ -223,7 +223,7 @@ export class QemuProcess implements MmioDevice {
 	/** Waits until both of QEMU's ends answer. */
 	#greet(startMs: number): void {
 		try {
-			this.#qtest.write(`readl ${hex(RAM_BASE)}`);
+			this.#qtest.write(`readl ${hex(RAM_BASE)}`, startMs);
 			this.#qtest.read(startMs);
 			this.qmp.open(startMs);
 		} catch (error) {

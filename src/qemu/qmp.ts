@@ -23,7 +23,7 @@ export class Qmp {
 
 	/** The command's `return`; numbers of 16 digits and more arrive as strings. Throws QEMU_FAILED for an `error`. */
 	execute(command: string, args: Record<string, unknown> = {}): unknown {
-		this.#pipe.write(JSON.stringify({execute: command, arguments: args}));
+		this.#pipe.write(JSON.stringify({execute: command, arguments: args}), this.#answerMs);
 		for (;;) {
 			const line = this.#pipe.read(this.#answerMs);
 			const answer = JSON.parse(line.replaceAll(LONG_NUMBER, '$1"$2"')) as {

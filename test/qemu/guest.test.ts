@@ -171,7 +171,7 @@ onQemu(title('vmsim run --device qemu runs a workload there and gives the figure
 		'run',
 		'--json',
 		...flags,
-		...['-w', 'page-fault,size=128M', '--duration', '6s'],
+		...['-w', 'memhog,size=128M,hold=1s'],
 	]);
 	t.is(code, 0, stderr);
 	const result = JSON.parse(stdout) as QemuRunResult;
@@ -191,5 +191,9 @@ test('what QEMU decides cannot be asked of vmsim run --device qemu', async (t) =
 	t.regex(await refused('--capture', 'x.pcapng'), /--capture has no say with --device qemu/);
 	t.regex(await refused('--balloon', 'free_page_hinting=on'), /--balloon with --device qemu takes size/);
 	t.regex(await refused('-w', 'replay'), /legal are memhog, page-fault, churn/);
+	t.regex(
+		await refused('--monitor-socket', '/no/such/folder/qmp'),
+		/--monitor-socket "\/no\/such\/folder\/qmp" cannot be opened/,
+	);
 	t.regex((await vmsim(['run', '--device', 'kvm'])).stderr, /--device "kvm".*builtin, qemu/);
 });
