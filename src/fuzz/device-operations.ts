@@ -8,7 +8,18 @@ import type {HugePageMode} from '../host/huge-pages.js';
 import type {BalloonFeatureOptions} from '../virtio/balloon/features.js';
 import type {QueueNumbering} from '../virtio/balloon/spec.js';
 
-export type HostAction = 'target' | 'stats' | 'hint' | 'stop-hint' | 'done-hint' | 'inhibit' | 'allow';
+/** What the host does to the balloon. */
+export const HOST_ACTIONS = [
+	'target',
+	'stats',
+	'hint',
+	'stop-hint',
+	'done-hint',
+	'inhibit',
+	'allow',
+] as const;
+
+export type HostAction = (typeof HOST_ACTIONS)[number];
 
 export type DeviceOperation =
 	/** A register or configuration access by the driver; offset from the slot's base. */
@@ -27,6 +38,8 @@ export type DeviceOperation =
 			flags: number;
 			next: number;
 	  }
+	/** The first `count` descriptors of a table, all alike but for `next`: one chain. */
+	| {op: 'descriptors'; table: number; count: number; low: number; len: number; flags: number}
 	/** Puts heads into the available ring of `size` entries at `ring`, and moves its idx by their count and `jump`. */
 	| {op: 'offer'; ring: number; size: number; heads: number[]; jump: number}
 	/** VIRTIO 1.4 3.1.1 up to FEATURES_OK, with feature words 0 and 1. */

@@ -4,12 +4,22 @@
  */
 import type {AccessWidth} from '../board/bus.js';
 import {RAM_BASE} from '../board/memory-map.js';
-import {Random} from '../guest-kernel/random.js';
+import type {Random} from '../guest-kernel/random.js';
 import {PAGE_SIZE} from '../units.js';
 import {BALLOON_FEATURE_OPTIONS} from '../virtio/balloon/features.js';
-import {BALLOON_QUEUES} from '../virtio/balloon/spec.js';
+import {BALLOON_QUEUES, VIRTIO_BALLOON_CMD_ID_MIN, VIRTIO_BALLOON_CONFIG} from '../virtio/balloon/spec.js';
 import {DeviceStatus, MMIO_CONFIG_AT, MMIO_REGISTERS} from '../virtio/spec.js';
-import type {DeviceOperation, DeviceSetup, HostAction} from './device-operations.js';
+import {HOST_ACTIONS, type DeviceOperation, type DeviceSetup} from './device-operations.js';
+import {EDGES, pick} from './edges.js';
+import {
+	anyAddress,
+	placeQueue,
+	placeWideQueue,
+	RING_FIELDS,
+	WIDE_QUEUE,
+	type QueuePlace,
+	type RingFieldName,
+} from './queue-place.js';
 
 type Operations = DeviceOperation[];
 
@@ -17,16 +27,6 @@ type Operations = DeviceOperation[];
 export interface DeviceView {
 	readonly checker: {readonly status: number};
 	readonly hintCommandId: number;
-}
-
-interface Place {
-	size: number;
-	desc: number;
-	driver: number;
-	device: number;
-	/** Where the next chain's descriptors and payload go. */
-	cursor: number;
-	scratch: number;
 }
 
 interface Piece {
@@ -37,20 +37,9 @@ interface Piece {
 }
 
 const REGISTER_OFFSETS: readonly number[] = Object.values(MMIO_REGISTERS).map(({at}) => at);
-const HOST_ACTIONS: readonly HostAction[] = [
-	'target',
-	'stats',
-	'hint',
-	'stop-hint',
-	'done-hint',
-	'inhibit',
-	'allow',
-];
-/** Numbers at which something changes. */
-const EDGES = [
-	0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 64, 127, 128, 255, 256, 1023, 1024, 4095, 4096, 4097, 0x7fff,
-	0x8000, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_f000, 0xffff_ffff,
-];
+const RING_FIELD_NAMES = Object.keys(RING_FIELDS) as RingFieldName[];
+/** How long a chain on a wide queue is: the last two pass 2^32 bytes where each buffer is all of memory. */
+const WIDE_CHAINS = [2, 600, 2100, WIDE_QUEUE];
 const NEXT = 1;
 const WRITE = 2;
 const INDIRECT = 4;
@@ -64,7 +53,7 @@ export function randomSetup(random: Random): DeviceSetup {
 		hugePages: random.below(3) === 0 ? 'always' : 'never',
 		features,
 		queueNumbering: random.below(4) === 0 ? 'specification' : 'consecutive',
-		queueSizeMax: pick(random, [1, 4, 16, 128, 1024]),
+		queueSizeMax: pick(random, [1, 4, 16, 128, 1024, WIDE_QUEUE]),
 		deferred: random.below(3) === 0,
 	};
 }
@@ -73,14 +62,14 @@ export class DeviceScript {
 	readonly #random: Random;
 	readonly #setup: DeviceSetup;
 	readonly #view: DeviceView;
-	readonly #places: Place[];
+	readonly #places: QueuePlace[];
 	#pending: Operations = [];
 
 	constructor(random: Random, setup: DeviceSetup, view: DeviceView) {
 		this.#random = random;
 		this.#setup = setup;
 		this.#view = view;
-		this.#places = BALLOON_QUEUES.map((_, queue) => this.#place(queue));
+		this.#places = BALLOON_QUEUES.map((_, queue) => placeQueue(random, setup, queue));
 	}
 
 	next(): DeviceOperation {
@@ -100,9 +89,12 @@ export class DeviceScript {
 		if ((stuck && this.#one(0.3)) || (!(status & DeviceStatus.DRIVER_OK) && this.#one(0.7))) {
 			return this.#bringUp();
 		}
+		if (this.#view.hintCommandId < VIRTIO_BALLOON_CMD_ID_MIN && this.#one(0.03)) {
+			return [{op: 'host', action: 'hint', value: 0}];
+		}
 		const dice = this.#random.below(100);
 		if (dice < 58) {
-			return this.#chains();
+			return this.#one(0.02) && this.#setup.queueSizeMax >= WIDE_QUEUE ? this.#wideChain() : this.#chains();
 		}
 		if (dice < 66) {
 			return [this.#registerWrite()];
@@ -115,10 +107,20 @@ export class DeviceScript {
 		}
 		if (dice < 79) {
 			const offset = MMIO_CONFIG_AT + this.#random.below(20);
-			return [{op: 'write', offset, width: this.#width(), value: this.#one(0.5) ? 0 : this.#value()}];
+			const width = pick(this.#random, [1, 2, 4] as const);
+			return this.#one(0.5)
+				? [{op: 'read', offset, width}]
+				: [{op: 'write', offset, width, value: this.#one(0.5) ? 0 : this.#value()}];
 		}
 		if (dice < 87) {
-			return [{op: 'store', at: this.#address(), width: 4, value: this.#random.next32()}];
+			return [
+				{
+					op: 'store',
+					at: anyAddress(this.#random, this.#setup.ramPages),
+					width: 4,
+					value: this.#random.next32(),
+				},
+			];
 		}
 		if (dice < 93) {
 			const action = pick(this.#random, HOST_ACTIONS);
@@ -150,6 +152,7 @@ export class DeviceScript {
 		const operations: Operations = [
 			{op: 'negotiate', low, high: this.#one(0.96) ? 1 + ringReset : this.#random.next32()},
 			...this.#places.flatMap((_, queue) => (this.#one(0.92) ? [this.#queueSetUp(queue)] : [])),
+			...(this.#one(0.15) ? [this.#poison()] : []),
 			{op: 'write', offset: MMIO_REGISTERS.Status.at, width: 4, value: this.#one(0.97) ? 15 : this.#value()},
 		];
 		if (this.#one(0.08)) {
@@ -162,10 +165,16 @@ export class DeviceScript {
 		return operations;
 	}
 
-	#queueSetUp(queue: number): DeviceOperation {
-		const place = (this.#places[queue] = this.#place(queue));
+	#queueSetUp(queue: number, place = placeQueue(this.#random, this.#setup, queue)): DeviceOperation {
+		this.#places[queue] = place;
 		const {size, desc, driver, device} = place;
 		return {op: 'queue', queue, size, desc, driver, device, clear: this.#one(0.97)};
+	}
+
+	/** What the driver says it keeps in free pages: the device discards them only if that is 0. */
+	#poison(): DeviceOperation {
+		const offset = MMIO_CONFIG_AT + VIRTIO_BALLOON_CONFIG.poison_val.at;
+		return {op: 'write', offset, width: 4, value: this.#value()};
 	}
 
 	#restartQueue(): Operations {
@@ -178,41 +187,6 @@ export class DeviceScript {
 				: {op: 'write', offset: QueueReady.at, width: 4, value: 0},
 			...(this.#one(0.8) ? [this.#queueSetUp(queue)] : []),
 		];
-	}
-
-	/** Where a queue goes: apart, packed into one page, over each other, at the end of memory, or nowhere. */
-	#place(queue: number): Place {
-		const {queueSizeMax, ramPages} = this.#setup;
-		const sizes = [1, 2, 4, 8, 16, 64].filter((size) => size <= queueSizeMax);
-		const size = this.#one(0.97) ? pick(this.#random, sizes) : pick(this.#random, EDGES);
-		const base = RAM_BASE + (8 + 4 * queue) * PAGE_SIZE;
-		const end = RAM_BASE + ramPages * PAGE_SIZE;
-		const place: Place = {
-			size,
-			desc: base,
-			driver: base + PAGE_SIZE,
-			device: base + 2 * PAGE_SIZE,
-			cursor: 0,
-			scratch: base + 3 * PAGE_SIZE,
-		};
-		const dice = this.#random.below(100);
-		if (dice < 20) {
-			place.driver = base + 2048;
-			place.device = base + 3072;
-		} else if (dice < 26) {
-			place.driver = base + 2 + 2 * this.#random.below(2000);
-			place.device = base + 4 * this.#random.below(2000);
-		} else if (dice < 32) {
-			place.desc = end - 16 * size;
-			place.driver = end - PAGE_SIZE - 6 - 2 * size;
-			place.device = end - 2 * PAGE_SIZE - 8 - 8 * size;
-		} else if (dice < 35) {
-			const area = pick(this.#random, ['desc', 'driver', 'device'] as const);
-			place[area] = this.#one(0.5)
-				? this.#random.next32() * 2 ** 32 + this.#random.next32()
-				: this.#address();
-		}
-		return place;
 	}
 
 	/** One to three chains on a queue, and the kick. */
@@ -239,8 +213,33 @@ export class DeviceScript {
 		return operations;
 	}
 
+	/** A queue with thousands of entries, all in one chain. */
+	#wideChain(): Operations {
+		const queue = this.#random.below(BALLOON_QUEUES.length);
+		const place = placeWideQueue();
+		const count = pick(this.#random, WIDE_CHAINS);
+		const {QueueSel, QueueReady, QueueNotify} = MMIO_REGISTERS;
+		const memoryBytes = this.#setup.ramPages * PAGE_SIZE;
+		const tooLarge = count * memoryBytes > 2 ** 32;
+		const writable = BALLOON_QUEUES[queue]!.name === 'reporting_vq' || this.#one(0.1);
+		const buffer = writable
+			? {low: RAM_BASE + (this.#setup.ramPages - 1) * PAGE_SIZE, len: PAGE_SIZE, flags: WRITE}
+			: {low: place.scratch, len: 4, flags: 0};
+		const whole = {low: RAM_BASE, len: memoryBytes};
+		return [
+			{op: 'write', offset: QueueSel.at, width: 4, value: queue},
+			{op: 'write', offset: QueueReady.at, width: 4, value: 0},
+			this.#queueSetUp(queue, place),
+			{op: 'words', at: place.scratch, values: [this.#pfn()]},
+			{op: 'descriptors', table: place.desc, count, ...buffer, ...(tooLarge && this.#one(0.5) && whole)},
+			{op: 'offer', ring: place.driver, size: place.size, heads: [0], jump: 0},
+			{op: 'write', offset: QueueNotify.at, width: 4, value: queue},
+			...(this.#setup.deferred ? [{op: 'run'} as const] : []),
+		];
+	}
+
 	/** Writes a chain for the queue, and returns its head. */
-	#chain(place: Place, queue: number, operations: Operations): number {
+	#chain(place: QueuePlace, queue: number, operations: Operations): number {
 		const pieces = this.#pieces(place, queue, operations);
 		const indirect = this.#one(0.2);
 		const table = indirect ? place.scratch + 1024 + 16 * this.#random.below(8) : place.desc;
@@ -288,7 +287,7 @@ export class DeviceScript {
 		return {...proper, [field]: value};
 	}
 
-	#pieces(place: Place, queue: number, operations: Operations): Piece[] {
+	#pieces(place: QueuePlace, queue: number, operations: Operations): Piece[] {
 		const most = this.#one(0.9) ? 4 : place.size + 1;
 		const count = 1 + this.#random.below(Math.min(most, 70));
 		const {name} = BALLOON_QUEUES[queue]!;
@@ -329,10 +328,10 @@ export class DeviceScript {
 
 	#ringStore(): DeviceOperation {
 		const place = pick(this.#random, this.#places);
-		const area = pick(this.#random, [place.desc, place.driver, place.device]);
-		const width = pick(this.#random, [2, 2, 4, 1] as const);
+		const name = pick(this.#random, RING_FIELD_NAMES);
+		const field = RING_FIELDS[name](place, this.#random.below(Math.min(Math.max(1, place.size), 16)));
 		const value = this.#one(0.6) ? this.#random.below(4) : this.#value();
-		return {op: 'store', at: area + this.#random.below(24), width, value};
+		return {op: 'store', at: field.at, width: this.#one(0.9) ? field.width : 1, value};
 	}
 
 	#offset(): number {
@@ -346,13 +345,4 @@ export class DeviceScript {
 	#value(): number {
 		return this.#one(0.6) ? pick(this.#random, EDGES) : this.#random.next32();
 	}
-
-	/** An address in memory, or just outside of it. */
-	#address(): number {
-		return RAM_BASE + this.#random.below(this.#setup.ramPages * PAGE_SIZE + 64) - 16;
-	}
-}
-
-function pick<T>(random: Random, from: readonly T[]): T {
-	return from[random.below(from.length)]!;
 }

@@ -16,11 +16,13 @@ import {
 	availRingSizeBytes,
 	descTableSizeBytes,
 	usedRingSizeBytes,
+	VIRTQ_DESC,
 } from '../virtio/ring-layout.js';
-import {MMIO_REGISTERS} from '../virtio/spec.js';
+import {MMIO_REGISTERS, VIRTQ_DESC_F_NEXT} from '../virtio/spec.js';
 import {DeviceChecker} from './device-checker.js';
 import type {DeviceOperation, DeviceSetup} from './device-operations.js';
 import {GuardedRam} from './guarded-ram.js';
+import {WIDE_QUEUE} from './queue-place.js';
 import {Violation, require} from './violation.js';
 
 const HOST_BYTES = 8 * MiB;
@@ -184,13 +186,15 @@ export class DeviceWorld {
 			case 'words':
 				operation.values.forEach((value, i) => this.#store(operation.at + 4 * i, 4, value));
 				break;
-			case 'descriptor': {
-				const at = operation.table + 16 * operation.index;
-				this.#store(at, 4, operation.low);
-				this.#store(at + 4, 4, operation.high);
-				this.#store(at + 8, 4, operation.len);
-				this.#store(at + 12, 2, operation.flags);
-				this.#store(at + 14, 2, operation.next);
+			case 'descriptor':
+				this.#storeDescriptor(operation.table, operation.index, operation);
+				break;
+			case 'descriptors': {
+				const {table, count, low, len, flags} = operation;
+				for (let index = 0; index < count; index++) {
+					const next = index + 1 < count ? VIRTQ_DESC_F_NEXT : 0;
+					this.#storeDescriptor(table, index, {low, high: 0, len, flags: flags | next, next: index + 1});
+				}
 				break;
 			}
 			case 'offer':
@@ -246,6 +250,19 @@ export class DeviceWorld {
 		}
 	}
 
+	#storeDescriptor(
+		table: number,
+		index: number,
+		{low, high, len, flags, next}: {low: number; high: number; len: number; flags: number; next: number},
+	): void {
+		const at = table + VIRTQ_DESC.sizeBytes * index;
+		this.#store(at, 4, low);
+		this.#store(at + 4, 4, high);
+		this.#store(at + 8, 4, len);
+		this.#store(at + 12, 2, flags);
+		this.#store(at + 14, 2, next);
+	}
+
 	#offer(ring: number, size: number, heads: readonly number[], jump: number): void {
 		const {memory} = this;
 		if (size < 1 || !memory.contains(ring, availRingSizeBytes(size))) {
@@ -264,7 +281,7 @@ export class DeviceWorld {
 			[device, usedRingSizeBytes(size)],
 		] as const;
 		for (const [address, sizeBytes] of areas) {
-			if (clear && size <= 1024 && this.memory.contains(address, sizeBytes)) {
+			if (clear && size <= WIDE_QUEUE && this.memory.contains(address, sizeBytes)) {
 				this.memory.writeBytes(address, new Uint8Array(sizeBytes));
 			}
 		}
