@@ -213,13 +213,22 @@ export class ScriptedDevice implements MmioDevice {
 			}
 			buffers.push({address, length, writable: (flags & 2) !== 0});
 			if ((flags & 1) === 0) {
-				const parts = buffers
-					.filter(({writable}) => !writable)
-					.map((buffer) => this.#ram.readBytes(buffer.address, new Uint8Array(buffer.length)));
-				return {buffers, indirect, payload: Uint8Array.from(parts.flatMap((part) => [...part]))};
+				return {buffers, indirect, payload: this.#readable(buffers)};
 			}
 			index = this.#ram.read16(at + 14);
 		}
+	}
+
+	/** The device-readable bytes of a chain. */
+	#readable(buffers: readonly ScriptedBuffer[]): Uint8Array {
+		const readable = buffers.filter(({writable}) => !writable);
+		const payload = new Uint8Array(readable.reduce((sum, {length}) => sum + length, 0));
+		let at = 0;
+		for (const {address, length} of readable) {
+			this.#ram.readBytes(address, payload.subarray(at, at + length));
+			at += length;
+		}
+		return payload;
 	}
 
 	#readRegister(offset: number): number {

@@ -55,10 +55,11 @@ export class PlainMemory implements BalloonMemory {
 
 	freePages(pfn: number, order: number): void {
 		const at = pfn - this.#basePfn;
-		if (!this.allocated.subarray(at, at + 2 ** order).every((byte) => byte === 1)) {
+		const block = this.allocated.subarray(at, at + 2 ** order);
+		if (block.includes(0)) {
 			throw new Error(`page ${pfn} of order ${order} is freed twice`);
 		}
-		this.allocated.fill(0, at, at + 2 ** order);
+		block.fill(0);
 	}
 
 	setBallooned(pfn: number, ballooned: boolean): void {
