@@ -264,7 +264,11 @@ export class VirtioBalloon implements BoundDriver {
 	}
 
 	*#updateStats(): KernelThread {
-		this.#statistics.handleRequest(this.#queues.get('statsq')!);
+		// None if the device did not come back from a freeze.
+		const queue = this.#queues.get('statsq');
+		if (queue !== undefined) {
+			this.#statistics.handleRequest(queue);
+		}
 	}
 
 	#buffer(sizeBytes: number): number {
