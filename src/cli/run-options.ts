@@ -190,6 +190,8 @@ export function planRun(
 			texts[name] = text;
 		}
 	}
-	refuseContradictions(plan, (name) => argv[name] !== undefined || file.has(name));
+	// A file that --print-config wrote holds every default: nobody asked for those.
+	const inFile = (name: string) => file.has(name) && file.get(name) !== FLAGS[name]!.default;
+	refuseContradictions(plan, (name) => argv[name] !== undefined || inFile(name));
 	return {plan, texts};
 }
