@@ -99,6 +99,17 @@ function statusWrite(value: number): Corruption {
 	return insert(events, indexOf(events, 'workload'), mmio(true, 0x070, value));
 }
 
+/** Register writes to the reporting queue where the driver is up and running. */
+function withRegisters(...writes: [offset: number, value: number][]): Corruption {
+	const events = healthy();
+	return insert(
+		events,
+		indexOf(events, 'workload'),
+		mmio(true, 0x030, REPORTING),
+		...writes.map(([offset, value]) => mmio(true, offset, value)),
+	);
+}
+
 function atBringUp(offset: number): [TimedEvent[], number] {
 	const events = healthy();
 	const index = events.findIndex(
@@ -201,19 +212,24 @@ export const CORRUPTIONS: Readonly<Record<string, () => Corruption>> = {
 		const [events, index] = atBringUp(0x014);
 		return insert(events, index, mmio(false, 0x070, 3, 1));
 	},
-	'queue-changed-while-ready': () => {
-		const events = healthy();
-		return insert(
-			events,
-			indexOf(events, 'workload'),
-			mmio(true, 0x030, REPORTING),
-			mmio(true, 0x080, 0x1000),
-		);
-	},
+	'queue-changed-while-ready': () => withRegisters([0x080, 0x1000]),
 	'queue-size': () => {
 		const [events, index] = atBringUp(0x038);
 		return change<'mmio'>(events, index, () => ({value: 100}));
 	},
+
+	// queue-setup.ts
+	'queue-ready-unconfigured': () => {
+		const [events, index] = atBringUp(0x080);
+		remove(events, index);
+		const ready = events.findIndex(
+			({event}) => event.type === 'mmio' && event.write && event.offset === 0x044,
+		);
+		return {events, packet: ready + 1};
+	},
+	'queue-stop-not-verified': () => withRegisters([0x044, 0], [0x044, 1]),
+	'queue-reset-not-verified': () => withRegisters([0x0c0, 1], [0x038, 64]),
+	'notify-unknown-queue': () => withRegisters([0x050, 7]),
 
 	// config.ts
 	'config-torn': () => {

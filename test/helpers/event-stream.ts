@@ -152,20 +152,19 @@ export function* eventStream(options: StreamOptions = {}): Generator<TimedEvent>
 			yield mmio(true, 0x030, queue);
 			yield mmio(false, 0x034, 1024);
 			yield mmio(true, 0x038, queueSize);
+			const desc = 0x8100_0000 + queue * 0x1_0000;
+			const [driver, used] = [desc + 16 * queueSize, desc + 0x8000];
+			for (const [offset, address] of [
+				[0x080, desc],
+				[0x090, driver],
+				[0x0a0, used],
+			] as const) {
+				yield mmio(true, offset, address);
+				yield mmio(true, offset + 4, 0);
+			}
 			yield mmio(true, 0x044, 1);
-			const base = 0x8100_0000 + queue * 0x1_0000;
 			yield out(
-				{
-					type: 'queue-ready',
-					device: DEVICE,
-					queue,
-					ready: true,
-					size: queueSize,
-					desc: base,
-					driver: base + 16 * queueSize,
-					used: base + 0x8000,
-					name,
-				},
+				{type: 'queue-ready', device: DEVICE, queue, ready: true, size: queueSize, desc, driver, used, name},
 				0,
 			);
 		}

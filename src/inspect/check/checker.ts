@@ -11,6 +11,7 @@ import {DiscardRules} from './discard.js';
 import {FaultRules} from './fault.js';
 import {FeatureRules} from './features.js';
 import {NotificationRules} from './notification.js';
+import {QueueSetupRules} from './queue-setup.js';
 import {RegisterRules} from './registers.js';
 import {RingIndexRules} from './ring-index.js';
 import type {Rule, RuleFamily, Violation} from './rule.js';
@@ -22,6 +23,7 @@ function allFamilies(): RuleFamily[] {
 		new StatusRules(),
 		new FeatureRules(),
 		new RegisterRules(),
+		new QueueSetupRules(),
 		new ConfigRules(),
 		new RingIndexRules(),
 		new ChainRules(),
