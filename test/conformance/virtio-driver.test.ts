@@ -7,9 +7,10 @@ import {DEFAULT_MACHINE} from '../../src/config.js';
 import {GuestKernel} from '../../src/guest-kernel/kernel.js';
 import {sleep, type KernelThread} from '../../src/guest-kernel/task.js';
 import {Churn} from '../../src/guest-kernel/workload/churn.js';
+import type {ScriptedChain} from '../../src/kit/scripted-device.js';
 import type {WorkloadContext} from '../../src/guest-kernel/workload/workload.js';
 import {Machine} from '../../src/machine.js';
-import {MiB, NS_PER_S, PAGE_SIZE} from '../../src/units.js';
+import {MiB, NS_PER_MS, NS_PER_S, PAGE_SIZE} from '../../src/units.js';
 import {MMIO_REGISTERS, type MmioRegisterName} from '../../src/virtio/spec.js';
 import {
 	balloonBench,
@@ -29,12 +30,17 @@ import {
 import {PageOwnership} from '../helpers/page-ownership.js';
 import {WatchingHart} from '../helpers/watching-hart.js';
 
+const MUST_TELL_HOST = 1n;
 const NOTIFICATION_DATA = 1n << 38n;
 const FULL = STATS | HINT | REPORTING | EVENT_IDX | INDIRECT | VERSION_1;
 
 /** A whole life: probe, inflate, deflate, report, hint, remove. */
-function live(options: BalloonBenchOptions = {}): BalloonBench {
+function live(
+	options: BalloonBenchOptions = {},
+	prepare: (bench: BalloonBench) => void = () => {},
+): BalloonBench {
 	const bench = balloonBench({features: FULL, ramBytes: 6 * 1024 * PAGE_SIZE, ...options});
+	prepare(bench);
 	bench.boot();
 	bench.device.setConfig(NUM_PAGES, 700);
 	bench.settle();
@@ -145,6 +151,59 @@ test('3.3.1: the device is reset before the memory of its rings is given back', 
 	};
 	bench.run(bench.virtio.unbind());
 	t.is(freed, 4);
+});
+
+/** Every byte that the driver has handed over with a chain: its ring entry, its descriptors, its table, its message. */
+function handedOver(
+	{device, ram}: BalloonBench,
+	{queue, head, buffers}: ScriptedChain,
+	slot: number,
+): string {
+	const ring = device.queues[queue]!;
+	const parts: [address: number, sizeBytes: number][] = [[ring.driver + 4 + 2 * slot, 2]];
+	const entries = (at: number) => {
+		parts.push([at, 16]);
+		if ((ram.read16(at + 12) & 4) !== 0) {
+			parts.push([ram.read32(at), ram.read32(at + 8)]);
+		} else if ((ram.read16(at + 12) & 1) !== 0) {
+			entries(ring.desc + 16 * ram.read16(at + 14));
+		}
+	};
+	entries(ring.desc + 16 * head);
+	parts.push(
+		...buffers
+			.filter(({writable}) => !writable)
+			.map(({address, length}): [number, number] => [address, length]),
+	);
+	return parts
+		.map(([address, sizeBytes]) =>
+			Buffer.from(ram.readBytes(address, new Uint8Array(sizeBytes))).toString('hex'),
+		)
+		.join(' ');
+}
+
+test('3.3.1 and 2.7.6: what the driver has handed over stays as it is until it comes back', (t) => {
+	for (const features of [FULL, FULL & ~INDIRECT]) {
+		const given = new Map<string, {chain: ScriptedChain; slot: number; bytes: string}>();
+		let compared = 0;
+		live({features, device: {delayNs: 3 * NS_PER_MS}}, (bench) => {
+			const {device} = bench;
+			const {onChain, pushUsed} = device;
+			device.onChain = (chain) => {
+				const {lastAvail, size} = device.queues[chain.queue]!;
+				const slot = (lastAvail - 1) % size;
+				given.set(`${chain.queue}/${chain.head}`, {chain, slot, bytes: handedOver(bench, chain, slot)});
+				return onChain(chain);
+			};
+			device.pushUsed = (queue, head, length) => {
+				const {chain, slot, bytes} = given.get(`${queue}/${head}`)!;
+				t.is(handedOver(bench, chain, slot), bytes);
+				compared++;
+				pushUsed.call(device, queue, head, length);
+			};
+		});
+		t.true(compared > 10);
+	}
 });
 
 test('2.7.1: the parts of each ring are aligned, and lie apart from each other', (t) => {
@@ -338,6 +397,14 @@ test('5.5.6.5.1: a round of hints is one id, then blocks, then STOP; its id buff
 	t.is(chains.indexOf(ids[1]!), chains.length - 1);
 });
 
+test('5.5.3.1: MUST_TELL_HOST is accepted where it is offered', (t) => {
+	for (const offered of [MUST_TELL_HOST | VERSION_1, VERSION_1]) {
+		const bench = balloonBench({features: offered});
+		t.true(bench.boot());
+		t.is(bench.device.driverFeatures, offered);
+	}
+});
+
 test('5.5.6.1: without DEFLATE_ON_OOM the balloon is never smaller than the host asks, whatever happens', (t) => {
 	const bench = balloonBench({features: VERSION_1});
 	bench.boot();
@@ -390,5 +457,55 @@ test('5.5.6.1 and 5.5.6.7.1: no page is used while it is offered, in the balloon
 	t.is(kernel.run(), 'finished');
 	t.deepEqual(ownership.breaches, []);
 	t.true(ownership.counts.slice(1).every((count) => count > 10_000));
+	t.is(kernel.stats().integrity.failures, 0);
+});
+
+test('5.5.6.5.1 and 5.5.6.7.1: nobody relies on what a hinted or a reported page holds', async (t) => {
+	const machine = await Machine.create({
+		...DEFAULT_MACHINE,
+		guestMemBytes: 256 * MiB,
+		balloon: {
+			...DEFAULT_MACHINE.balloon,
+			features: {...DEFAULT_MACHINE.balloon.features, freePageHint: true},
+		},
+	});
+	const spoiled = {free_page_vq: 0, reporting_vq: 0};
+	machine.trace.subscribe((event) => {
+		const name = event.type === 'avail' ? machine.balloon.queueName(event.queue) : undefined;
+		if (event.type === 'avail' && (name === 'free_page_vq' || name === 'reporting_vq')) {
+			for (const {addr, len, flags} of event.descriptors) {
+				if ((flags & 2) !== 0) {
+					machine.memory.fill32(addr, len, 0xdead_beef);
+					spoiled[name] += len;
+				}
+			}
+		}
+	});
+	function* hinter(): KernelThread {
+		for (let round = 0; round < 6; round++) {
+			yield sleep('between rounds', NS_PER_S);
+			machine.balloon.startHinting();
+			yield sleep('the round', NS_PER_S);
+			machine.balloon.doneHinting();
+		}
+	}
+	const {supervisor, arguments: boot} = machine.enterSupervisor();
+	const churn = new Churn({operations: 20_000, share: 0.7});
+	const kernel = new GuestKernel({
+		hart: supervisor,
+		dtbAddress: boot.deviceTreeAddress,
+		trace: machine.trace,
+		workload: {
+			name: 'churn, hints and reports',
+			progress: churn.progress,
+			counters: churn.counters,
+			*run(context: WorkloadContext): KernelThread {
+				kernel.scheduler.spawn('hinter', hinter());
+				yield* churn.run(context);
+			},
+		},
+	});
+	t.is(kernel.run(), 'finished');
+	t.true(spoiled.free_page_vq > 100 * MiB && spoiled.reporting_vq > 10 * MiB, JSON.stringify(spoiled));
 	t.is(kernel.stats().integrity.failures, 0);
 });
