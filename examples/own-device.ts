@@ -25,6 +25,12 @@ function freshQueue(): Queue {
 	return {size: 0, ready: false, words: {}, lastAvail: 0, used: 0};
 }
 
+/** Addresses of descriptor table, available and used ring. */
+function areas({words}: Queue): [desc: number, avail: number, used: number] {
+	const area = (low: number) => (words[low] ?? 0) + (words[low + 4] ?? 0) * 2 ** 32;
+	return [area(0x080), area(0x090), area(0x0a0)];
+}
+
 class OwnDevice implements TestedDevice {
 	readonly #parts: DeviceParts;
 	#queues = [freshQueue(), freshQueue()];
@@ -94,7 +100,7 @@ class OwnDevice implements TestedDevice {
 		} else if (offset === 0x038 && queue) {
 			queue.size = value;
 		} else if (offset === 0x044 && queue) {
-			Object.assign(queue, {ready: value === 1, lastAvail: 0, used: 0});
+			Object.assign(queue, {ready: value === 1 && this.#isSound(queue), lastAvail: 0, used: 0});
 		} else if (offset === 0x050) {
 			this.#serve(value);
 		} else if (offset === 0x064) {
@@ -138,12 +144,12 @@ class OwnDevice implements TestedDevice {
 			return;
 		}
 		const {ram} = this.#parts;
-		const area = (low: number) => (queue.words[low] ?? 0) + (queue.words[low + 4] ?? 0) * 2 ** 32;
-		const [desc, avail, used] = [area(0x080), area(0x090), area(0x0a0)];
+		const [desc, avail, used] = areas(queue);
 		const before = queue.used;
 		while (queue.lastAvail !== ram.read16(avail + 2)) {
+			const ahead = (ram.read16(avail + 2) - queue.lastAvail) & 0xffff;
 			const head = ram.read16(avail + 4 + 2 * (queue.lastAvail % queue.size));
-			const message = this.#message(desc, queue.size, head);
+			const message = ahead <= queue.size ? this.#message(desc, queue.size, head) : undefined;
 			if (!message) {
 				this.#status |= NEEDS_RESET;
 				this.#generation++;
@@ -163,6 +169,21 @@ class OwnDevice implements TestedDevice {
 		if (queue.used !== before && (ram.read16(avail) & 1) === 0) {
 			this.#raise(1);
 		}
+	}
+
+	/** The areas of a queue lie in memory, aligned, and its size is a power of two. */
+	#isSound(queue: Queue): boolean {
+		const {size} = queue;
+		const [desc, avail, used] = areas(queue);
+		return (
+			[1, 2, 4, 8, 16, 32, 64, 128, 256].includes(size) &&
+			desc % 16 === 0 &&
+			avail % 2 === 0 &&
+			used % 4 === 0 &&
+			this.#parts.ram.contains(desc, 16 * size) &&
+			this.#parts.ram.contains(avail, 6 + 2 * size) &&
+			this.#parts.ram.contains(used, 6 + 8 * size)
+		);
 	}
 
 	/** The readable bytes of a chain, or undefined if it cannot be followed. */

@@ -134,6 +134,13 @@ export class ScriptedDriver {
 
 	/** VIRTIO 1.4 4.2.3.2: tells the device where a queue is, and makes it ready. */
 	setupQueue(index: number, size: number, place: Partial<QueuePlace> = {}): ScriptedQueue {
+		const queue = this.placeQueue(index, size, place);
+		this.write('QueueReady', 1);
+		return queue;
+	}
+
+	/** All of `setupQueue` but QueueReady. */
+	placeQueue(index: number, size: number, place: Partial<QueuePlace> = {}): ScriptedQueue {
 		const queue = new ScriptedQueue(this, index, size, {
 			desc: place.desc ?? this.alloc(descTableSizeBytes(size), VIRTQ_DESC.alignment),
 			avail: place.avail ?? this.alloc(availRingSizeBytes(size), VIRTQ_AVAIL.alignment),
@@ -144,7 +151,6 @@ export class ScriptedDriver {
 		this.#writeAddress('QueueDescLow', 'QueueDescHigh', queue.place.desc);
 		this.#writeAddress('QueueDriverLow', 'QueueDriverHigh', queue.place.avail);
 		this.#writeAddress('QueueDeviceLow', 'QueueDeviceHigh', queue.place.used);
-		this.write('QueueReady', 1);
 		return queue;
 	}
 
