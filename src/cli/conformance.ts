@@ -8,9 +8,10 @@ import {runIsolated} from '../conformance/isolated.js';
 import {junitXml} from '../conformance/junit.js';
 import {
 	CHECK_TIMEOUT_MS,
-	coveredClauses,
+	clausesOf,
 	hasFailed,
-	judgedRequirements,
+	judged,
+	requirementsOf,
 	selectChecks,
 } from '../conformance/runner.js';
 import {UsageError} from '../errors.js';
@@ -102,7 +103,8 @@ function summarize(results: readonly CheckResult[]) {
 	const verdicts = Object.fromEntries(
 		VERDICTS.map((verdict) => [verdict, results.filter((result) => result.verdict === verdict).length]),
 	) as Record<(typeof VERDICTS)[number], number>;
-	return {clauses: coveredClauses(results), requirements: judgedRequirements(results), verdicts};
+	const covered = judged(results);
+	return {clauses: clausesOf(covered), requirements: requirementsOf(covered), verdicts};
 }
 
 function asText(result: CheckResult, verbose: boolean): string[] {

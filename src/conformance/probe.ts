@@ -1,6 +1,6 @@
 /**
  * The driver's seat of a check: a fresh device, the scripted driver on it, pages to give away, and a notebook of what was
- * seen. `expect` fails the check, `need` makes it not applicable.
+ * seen. `expect` fails the check; `ask` and `needFeatures` make it not applicable.
  */
 import {
 	BALLOON_QUEUES,
@@ -41,6 +41,8 @@ export interface StartOptions {
 	/** Bits that are left out though they are offered. */
 	readonly without?: readonly number[];
 	readonly queueSize?: number;
+	/** A queue that is told its addresses and not made ready. */
+	readonly unready?: BalloonQueueName;
 	/** Stops before DRIVER_OK. */
 	readonly quiet?: boolean;
 }
@@ -94,13 +96,18 @@ export class Probe {
 		throw new Outcome('inconclusive', reason);
 	}
 
-	/** The host's action, or the check is not applicable. */
-	need<K extends keyof HostActions>(action: K): NonNullable<HostActions[K]> {
-		const found = this.device.host[action];
+	/** The host's action and all that comes of it, or the check is not applicable. */
+	async ask<K extends keyof HostActions>(
+		action: K,
+		...args: Parameters<NonNullable<HostActions[K]>>
+	): Promise<Awaited<ReturnType<NonNullable<HostActions[K]>>>> {
+		const found = this.device.host[action] as ((...args: unknown[]) => unknown) | undefined;
 		if (!found) {
 			this.notApplicable(`the target cannot do ${action}`);
 		}
-		return found.bind(this.device.host) as NonNullable<HostActions[K]>;
+		const answer = await found.apply(this.device.host, args);
+		await this.device.settle();
+		return answer as Awaited<ReturnType<NonNullable<HostActions[K]>>>;
 	}
 
 	/** Watches the device's accesses to guest memory, or the check is not applicable. */
@@ -108,6 +115,18 @@ export class Probe {
 		return (
 			this.device.watch?.() ?? this.notApplicable("the target does not show the device's memory accesses")
 		);
+	}
+
+	/** Remembers bytes of guest memory; the function that comes back fails the check where one of them has changed. */
+	remember(label: string, address: number, sizeBytes: number): () => void {
+		const read = () => this.device.ram.readBytes(address, new Uint8Array(sizeBytes));
+		const before = read();
+		return () => {
+			this.seeBytes(label, address, sizeBytes);
+			const after = read();
+			const at = before.findIndex((byte, i) => byte !== after[i]);
+			this.expect(at < 0, `${label} changed at byte ${at}: ${before[at]}, now ${after[at]}`);
+		};
 	}
 
 	// The life of a driver.
@@ -139,6 +158,7 @@ export class Probe {
 		features = [],
 		without = [],
 		queueSize = 8,
+		unready,
 		quiet = false,
 	}: StartOptions = {}): Promise<bigint> {
 		this.needFeatures(...features);
@@ -146,16 +166,34 @@ export class Probe {
 		const accepted =
 			(this.driver.deviceFeatures() & UNDERSTOOD & ~ON_REQUEST & ~featureBits(...without)) | requested;
 		if (!this.driver.negotiate(accepted)) {
+			if (without.length > 0) {
+				this.notApplicable(`the device does not work without feature ${without.join(', ')}`);
+			}
 			this.inconclusive(`the device refused the features 0x${accepted.toString(16)} that it offers`);
 		}
 		this.queues.clear();
 		for (const [name, number] of balloonQueueNumbers(accepted, this.device.queueNumbering)) {
-			this.queues.set(name, this.driver.setupQueue(number, queueSize));
+			const size = this.#queueSize(number, queueSize);
+			const setUp = name === unready ? 'placeQueue' : 'setupQueue';
+			this.queues.set(name, this.driver[setUp](number, size));
 		}
 		if (!quiet) {
 			await this.driverOk();
 		}
 		return accepted;
+	}
+
+	/** As many entries as the check wants; only the first two queues must have so many. */
+	#queueSize(number: number, wanted: number): number {
+		this.driver.write('QueueSel', number);
+		const largest = this.driver.read('QueueSizeMax');
+		if (largest === 0 || largest >= wanted) {
+			return wanted;
+		}
+		if (number < 2) {
+			this.notApplicable(`queue ${number} has ${largest} entries at most, the check needs ${wanted}`);
+		}
+		return largest;
 	}
 
 	async driverOk(): Promise<void> {
@@ -195,6 +233,16 @@ export class Probe {
 	/** A buffer with these bytes. */
 	bytes(...bytes: number[]): Buffer {
 		return {addr: this.driver.allocBytes(bytes), len: bytes.length, write: false};
+	}
+
+	/** Inflates a page, and fails if anything becomes of it: a queue that is not in use is left alone. */
+	async expectIgnored(why: string): Promise<void> {
+		const queue = this.queue('inflateq');
+		this.fill(0, 1);
+		await this.inflate(0);
+		this.seeUsed(queue);
+		this.equal('used idx', queue.usedIdx, 0);
+		this.expectKept(why, 0);
 	}
 
 	/** The used ring's flags and index, and as many elements as the queue has slots. */
@@ -271,6 +319,14 @@ export class Probe {
 			: bytes.every((byte) => byte === 0)
 				? 'zero'
 				: 'changed';
+	}
+
+	/** Fails unless these bytes are as `fill` left them. */
+	expectFilled(label: string, address: number, sizeBytes: number): void {
+		const bytes = this.device.ram.readBytes(address, new Uint8Array(sizeBytes));
+		const at = bytes.findIndex((byte) => byte !== FILL);
+		this.see(`${label} ${at < 0 ? 'kept' : `changed at byte ${at}`}`);
+		this.expect(at < 0, `${label} changed at byte ${at}`);
 	}
 
 	/** Fails unless the pages are as `fill` left them. */

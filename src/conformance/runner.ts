@@ -19,19 +19,19 @@ export function selectChecks(checks: readonly Check[], pattern: string | undefin
 	return checks.filter(({id, clause}) => whole.test(id) || whole.test(clause));
 }
 
-/** Clauses that the checks cover: those with a verdict of pass or fail. */
-export function coveredClauses(results: readonly CheckResult[]): number {
-	return new Set(results.filter(({verdict}) => isJudged(verdict)).map(({clause}) => clause)).size;
+/** Clauses that these checks are of. */
+export function clausesOf(checks: readonly {clause: string}[]): number {
+	return new Set(checks.map(({clause}) => clause)).size;
 }
 
-/** Requirements that were judged: several checks may be of one. */
-export function judgedRequirements(results: readonly CheckResult[]): number {
-	const judged = results.filter(({verdict}) => isJudged(verdict));
-	return new Set(judged.map(({id}) => id.split('.')[0])).size;
+/** Rows of docs/spec-map.md that these checks are of: several may be of one. */
+export function requirementsOf(checks: readonly {id: string}[]): number {
+	return new Set(checks.map(({id}) => id.split('.')[0])).size;
 }
 
-function isJudged(verdict: CheckResult['verdict']): boolean {
-	return verdict === 'pass' || verdict === 'fail';
+/** Those with a verdict of pass or fail. */
+export function judged(results: readonly CheckResult[]): CheckResult[] {
+	return results.filter(({verdict}) => verdict === 'pass' || verdict === 'fail');
 }
 
 /** The run failed: something did not conform, threw, or hung. */

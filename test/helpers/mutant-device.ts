@@ -33,6 +33,10 @@ export class Wire {
 	status = 0;
 	deviceFeaturesSel = 0;
 	driverFeaturesSel = 0;
+	/** The queue of the last notification. */
+	notified = 0;
+	/** What the driver accepts, by word. */
+	readonly driverFeatures = [0, 0, 0, 0];
 
 	get inflate(): {size: number; desc: number; avail: number; used: number} {
 		return this.ring(0);
@@ -49,12 +53,21 @@ export class Wire {
 				break;
 			case 'Status':
 				this.status = value;
+				if (value === 0) {
+					this.driverFeatures.fill(0);
+				}
 				break;
 			case 'DeviceFeaturesSel':
 				this.deviceFeaturesSel = value;
 				break;
 			case 'DriverFeaturesSel':
 				this.driverFeaturesSel = value;
+				break;
+			case 'QueueNotify':
+				this.notified = value;
+				break;
+			case 'DriverFeatures':
+				this.driverFeatures[this.driverFeaturesSel] = value;
 				break;
 			case 'QueueSize':
 				this.ring(this.queueSel).size = value;

@@ -6,6 +6,7 @@ import {FEATURE_CHECKS} from './features.js';
 import {MMIO_CHECKS} from './mmio.js';
 import {NOTIFICATION_CHECKS} from './notification.js';
 import {RING_CHECKS} from './ring.js';
+import {ROBUSTNESS_CHECKS} from './robustness.js';
 import {STATUS_CHECKS} from './status.js';
 
 export const DEVICE_CHECKS: readonly Check[] = [
@@ -16,4 +17,5 @@ export const DEVICE_CHECKS: readonly Check[] = [
 	...RING_CHECKS,
 	...NOTIFICATION_CHECKS,
 	...BALLOON_CHECKS,
+	...ROBUSTNESS_CHECKS,
 ];

@@ -7,6 +7,7 @@ import {
 	VIRTIO_BALLOON_CMD_ID_STOP,
 	VIRTIO_BALLOON_CONFIG,
 	VIRTIO_BALLOON_F_FREE_PAGE_HINT,
+	VIRTIO_BALLOON_F_MUST_TELL_HOST,
 	VIRTIO_BALLOON_F_PAGE_POISON,
 	VIRTIO_BALLOON_F_PAGE_REPORTING,
 	VIRTIO_BALLOON_F_STATS_VQ,
@@ -17,6 +18,8 @@ import {check, type Check} from '../check.js';
 import type {Probe} from '../probe.js';
 
 const CMD_ID = VIRTIO_BALLOON_CONFIG.free_page_hint_cmd_id.at;
+/** With MUST_TELL_HOST the device may change a page for as long as it is in the balloon. */
+const AT_ONCE = {without: [VIRTIO_BALLOON_F_MUST_TELL_HOST]};
 const UNKNOWN_TAG = 0x77;
 const POISON = 0xaaaa_aaaa;
 
@@ -36,13 +39,16 @@ function statistics(
 
 /** What the host learns from a buffer of statistics. */
 async function learned(probe: Probe, buffer: Buffer): Promise<ReadonlyMap<number, bigint>> {
-	const stats = probe.need('stats');
 	await probe.start({features: [VIRTIO_BALLOON_F_STATS_VQ]});
-	await probe.send(probe.queue('statsq'), buffer);
+	return sendStatistics(probe, buffer);
+}
+
+async function sendStatistics(probe: Probe, ...buffers: Buffer[]): Promise<ReadonlyMap<number, bigint>> {
+	await probe.send(probe.queue('statsq'), ...buffers);
 	await probe.device.host.requestStats?.();
 	await probe.device.settle();
-	const map = await stats();
-	probe.seeBytes('buffer', Number(buffer.addr), buffer.len);
+	const map = await probe.ask('stats');
+	buffers.forEach(({addr, len}) => probe.seeBytes('buffer', Number(addr), len));
 	probe.see(`host: ${Array.from(map ?? [], ([tag, value]) => `${tag}=${value}`).join(' ') || 'nothing'}`);
 	return map ?? probe.inconclusive('the host has no statistics');
 }
@@ -66,19 +72,31 @@ async function expectDiscardFirst(probe: Probe, name: BalloonQueueName, buffer: 
 	probe.expect(late.length === 0, `${late.length} pages were changed after the used index had moved`);
 }
 
-/** Starts a round of hints and sends `id`, a page, and returns the id that the device asked for. */
-async function hint(probe: Probe, id: (asked: number) => number): Promise<number> {
-	const startHinting = probe.need('startHinting');
+/** Starts a device and a round of hints; returns the id that the device asks for. */
+async function startRound(probe: Probe): Promise<number> {
 	await probe.start({features: [VIRTIO_BALLOON_F_FREE_PAGE_HINT]});
-	await startHinting();
-	await probe.device.settle();
+	await probe.ask('startHinting');
 	const asked = probe.driver.readConfig(CMD_ID);
 	probe.see(`cmd_id 0x${asked.toString(16)}`);
+	return asked;
+}
+
+/** Starts a round of hints and sends `id`, a page, and returns the id that the device asked for. */
+async function hint(probe: Probe, id: (asked: number) => number): Promise<number> {
+	const asked = await startRound(probe);
 	probe.fill(0, 1);
 	const queue = probe.queue('free_page_vq');
 	await probe.send(queue, readable(probe.driver.allocWords([id(asked)]), 4));
 	await probe.send(queue, writable(probe.page(0), PAGE_SIZE));
 	return asked;
+}
+
+/** Writes page 0, and fails if a second and a kick later it does not hold what was written. */
+async function expectSettled(probe: Probe, name: BalloonQueueName, why: string): Promise<void> {
+	probe.fill(0, 1);
+	await probe.device.advance(1e9);
+	await probe.kick(probe.queue(name));
+	probe.expectKept(why, 0);
 }
 
 function expectKeptOrZero(probe: Probe, page: number): void {
@@ -103,22 +121,19 @@ export const BALLOON_CHECKS: readonly Check[] = [
 	}),
 	check('BAL-20', '5.5.6.2', 'MUST', {
 		text: 'A page that is inflated is changed before the buffer is acknowledged, and not after.',
-		done: 'inflate four pages and watch discards and the used index',
+		done: 'inflate four pages without MUST_TELL_HOST and watch discards and the used index',
 		async run(probe) {
-			await probe.start();
+			await probe.start(AT_ONCE);
 			await expectDiscardFirst(probe, 'inflateq', probe.pfns(0, 1, 2, 3));
 		},
 	}),
 	check('BAL-20.settled', '5.5.6.2', 'MUST', {
 		text: 'A page that was acknowledged as inflated and is written again keeps what was written.',
-		done: 'inflate a page, write it, let a second pass',
+		done: 'inflate a page without MUST_TELL_HOST, write it, let a second pass',
 		async run(probe) {
-			await probe.start();
+			await probe.start(AT_ONCE);
 			await probe.inflate(0);
-			probe.fill(0, 1);
-			await probe.device.advance(1e9);
-			await probe.kick(probe.queue('inflateq'));
-			probe.expectKept('written after the acknowledgement', 0);
+			await expectSettled(probe, 'inflateq', 'written after the acknowledgement');
 		},
 	}),
 	check('BAL-14', '5.5.6.1', 'layout', {
@@ -143,6 +158,16 @@ export const BALLOON_CHECKS: readonly Check[] = [
 			probe.expectKept('never named', 1);
 		},
 	}),
+	check('BAL-21.settled', '5.5.6.2', 'MUST', {
+		text: 'With MUST_TELL_HOST a page whose deflate was acknowledged keeps what is written to it.',
+		done: 'inflate a page, deflate it, write it, let a second pass',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_BALLOON_F_MUST_TELL_HOST]});
+			await probe.inflate(0);
+			await probe.send(probe.queue('deflateq'), probe.pfns(0));
+			await expectSettled(probe, 'deflateq', 'written after the deflate was acknowledged');
+		},
+	}),
 	check('BAL-39.token', '5.5.6.3', 'layout', {
 		text: 'The device keeps the statistics buffer until it wants new statistics.',
 		done: 'offer a statistics buffer, read the used index',
@@ -158,14 +183,43 @@ export const BALLOON_CHECKS: readonly Check[] = [
 		text: 'The device asks for statistics by using the buffer.',
 		done: 'offer a statistics buffer, ask for statistics',
 		async run(probe) {
-			const requestStats = probe.need('requestStats');
 			await probe.start({features: [VIRTIO_BALLOON_F_STATS_VQ]});
 			const queue = probe.queue('statsq');
 			const head = await probe.send(queue, statistics(probe, [[VIRTIO_BALLOON_S.MEMFREE, 1]]));
-			await requestStats();
-			await probe.device.settle();
+			await probe.ask('requestStats');
 			probe.expectUsed(queue, head);
 			probe.equal('InterruptStatus', probe.interruptStatus & 1, 1);
+		},
+	}),
+	check('BAL-39.round', '5.5.6.3', 'layout', {
+		text: 'Every further buffer of statistics is read, kept and used like the first.',
+		done: 'three times: offer a statistics buffer with another value, read the used index, ask for statistics',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_BALLOON_F_STATS_VQ]});
+			const queue = probe.queue('statsq');
+			for (const value of [1, 2, 3]) {
+				const head = await probe.send(queue, statistics(probe, [[VIRTIO_BALLOON_S.MEMFREE, value]]));
+				probe.equal('used idx', queue.usedIdx, value - 1);
+				await probe.ask('requestStats');
+				probe.expectUsed(queue, head);
+				const stats = probe.device.host.stats ? await probe.ask('stats') : undefined;
+				probe.equal('MEMFREE', stats?.get(VIRTIO_BALLOON_S.MEMFREE) ?? BigInt(value), BigInt(value));
+			}
+		},
+	}),
+	check('SPLIT-05.stats', '2.7.4.1', 'MUST', {
+		text: 'The device assumes nothing about how statistics are cut into descriptors.',
+		done: 'send two entries in buffers of 3, 12 and 5 bytes',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_BALLOON_F_STATS_VQ]});
+			const {addr} = statistics(probe, [
+				[VIRTIO_BALLOON_S.MEMFREE, 0x0102_0304_0506],
+				[VIRTIO_BALLOON_S.MEMTOT, 0x0a0b_0c0d_0e0f],
+			]);
+			const at = Number(addr);
+			const stats = await sendStatistics(probe, readable(at, 3), readable(at + 3, 12), readable(at + 15, 5));
+			probe.equal('MEMFREE', stats.get(VIRTIO_BALLOON_S.MEMFREE) ?? 'nothing', 0x0102_0304_0506n);
+			probe.equal('MEMTOT', stats.get(VIRTIO_BALLOON_S.MEMTOT) ?? 'nothing', 0x0a0b_0c0d_0e0fn);
 		},
 	}),
 	check('BAL-36', '5.5.6.3.2', 'MUST', {
@@ -220,8 +274,7 @@ export const BALLOON_CHECKS: readonly Check[] = [
 		async run(probe) {
 			const ids = [await hint(probe, (id) => id)];
 			for (let round = 0; round < 2; round++) {
-				await probe.need('startHinting')();
-				await probe.device.settle();
+				await probe.ask('startHinting');
 				ids.push(probe.driver.readConfig(CMD_ID));
 			}
 			probe.see(`ids ${ids.map((id) => id.toString(16)).join(' ')}`);
@@ -251,10 +304,8 @@ export const BALLOON_CHECKS: readonly Check[] = [
 		text: 'When hints can no longer be used the command id becomes STOP.',
 		done: 'start a round of hints, stop it at the host',
 		async run(probe) {
-			const stopHinting = probe.need('stopHinting');
 			await hint(probe, (id) => id);
-			await stopHinting();
-			await probe.device.settle();
+			await probe.ask('stopHinting');
 			probe.equal('cmd_id', probe.driver.readConfig(CMD_ID), VIRTIO_BALLOON_CMD_ID_STOP);
 		},
 	}),
@@ -262,10 +313,8 @@ export const BALLOON_CHECKS: readonly Check[] = [
 		text: 'When hints are no longer needed the command id becomes DONE.',
 		done: 'run a round of hints, end it at the host',
 		async run(probe) {
-			const doneHinting = probe.need('doneHinting');
 			await hint(probe, (id) => id);
-			await doneHinting();
-			await probe.device.settle();
+			await probe.ask('doneHinting');
 			probe.equal('cmd_id', probe.driver.readConfig(CMD_ID), VIRTIO_BALLOON_CMD_ID_DONE);
 		},
 	}),
@@ -273,14 +322,9 @@ export const BALLOON_CHECKS: readonly Check[] = [
 		text: 'A hinted page is not changed after DONE.',
 		done: 'hint a page, end the round, write the page, kick again',
 		async run(probe) {
-			const doneHinting = probe.need('doneHinting');
 			await hint(probe, (id) => id);
-			await doneHinting();
-			await probe.device.settle();
-			probe.fill(0, 1);
-			await probe.device.advance(1e9);
-			await probe.kick(probe.queue('free_page_vq'));
-			probe.expectKept('written after DONE', 0);
+			await probe.ask('doneHinting');
+			await expectSettled(probe, 'free_page_vq', 'written after DONE');
 		},
 	}),
 	check('BAL-51', '5.5.6.5.2', 'MUST', {
@@ -300,6 +344,32 @@ export const BALLOON_CHECKS: readonly Check[] = [
 		async run(probe) {
 			await probe.start({features: [VIRTIO_BALLOON_F_PAGE_REPORTING]});
 			await expectDiscardFirst(probe, 'reporting_vq', writable(probe.page(0), 16 * PAGE_SIZE));
+		},
+	}),
+	check('BAL-74.settled', '5.5.6.7.2', 'MUST', {
+		text: 'A reported page that was acknowledged and is written again keeps what was written.',
+		done: 'report a page, write it, let a second pass',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_BALLOON_F_PAGE_REPORTING]});
+			await probe.send(probe.queue('reporting_vq'), writable(probe.page(0), PAGE_SIZE));
+			await expectSettled(probe, 'reporting_vq', 'written after the acknowledgement');
+		},
+	}),
+	check('BAL-76.partial', '5.5.6.7.2', 'MUST', {
+		text: 'Nothing outside a reported range is changed, whatever it begins and ends with.',
+		done: 'report 4096 bytes from the middle of page 1, and 100 bytes more than page 4',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_BALLOON_F_PAGE_REPORTING]});
+			probe.fill(0, 7);
+			const queue = probe.queue('reporting_vq');
+			const half = PAGE_SIZE / 2;
+			await probe.send(queue, writable(probe.page(1) + half, PAGE_SIZE));
+			await probe.send(queue, writable(probe.page(4), PAGE_SIZE + 100));
+			probe.seeUsed(queue);
+			probe.expectKept('not reported', 0, 3, 6);
+			probe.expectFilled('page 1 before the range', probe.page(1), half);
+			probe.expectFilled('page 2 behind the range', probe.page(2) + half, half);
+			probe.expectFilled('page 5 behind the range', probe.page(5) + 100, PAGE_SIZE - 100);
 		},
 	}),
 	check('BAL-76', '5.5.6.7', 'layout', {

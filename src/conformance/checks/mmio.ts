@@ -1,5 +1,6 @@
 /** virtio-mmio version 2: VIRTIO 1.4 4.2, and queue reset, 2.6.1. */
 import {
+	VIRTIO_F_NOTIFICATION_DATA,
 	VIRTIO_F_RING_RESET,
 	VIRTIO_ID_BALLOON,
 	VIRTIO_MMIO_INT_CONFIG,
@@ -7,6 +8,8 @@ import {
 	VIRTIO_MMIO_MAGIC,
 	VIRTIO_MMIO_VERSION,
 } from '../../virtio/spec.js';
+import {VIRTIO_BALLOON_F_STATS_VQ, VIRTIO_BALLOON_STAT_SIZE} from '../../virtio/balloon/spec.js';
+import {usedRingSizeBytes} from '../../virtio/ring-layout.js';
 import {check, type Check} from '../check.js';
 import type {Probe} from '../probe.js';
 
@@ -14,17 +17,21 @@ const ABSENT_QUEUE = 99;
 
 /** Both causes of an interrupt at once. */
 async function raiseBoth(probe: Probe): Promise<void> {
-	const setTargetPages = probe.need('setTargetPages');
 	await probe.start();
 	await probe.inflate(0);
-	await setTargetPages(50);
-	await probe.device.settle();
+	await probe.ask('setTargetPages', 50);
 }
 
 /** A device whose queues can be reset, and its inflate queue selected. */
 async function startWithReset(probe: Probe): Promise<void> {
 	await probe.start({features: [VIRTIO_F_RING_RESET]});
 	probe.driver.write('QueueSel', 0);
+}
+
+async function resetQueue(probe: Probe, number: number): Promise<void> {
+	probe.driver.write('QueueSel', number);
+	probe.driver.write('QueueReset', 1);
+	await probe.device.settle();
 }
 
 export const MMIO_CHECKS: readonly Check[] = [
@@ -65,22 +72,23 @@ export const MMIO_CHECKS: readonly Check[] = [
 	}),
 	check('MMIO-03.other', '4.2.2.1', 'MUST', {
 		text: 'An acknowledgement leaves the other bit alone.',
-		done: 'raise both causes, acknowledge the used buffer',
+		done: 'raise both causes, acknowledge the used buffer; raise it again, acknowledge the configuration',
 		async run(probe) {
 			await raiseBoth(probe);
 			probe.equal('InterruptStatus', probe.interruptStatus, VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG);
 			probe.driver.write('InterruptACK', VIRTIO_MMIO_INT_VRING);
 			probe.equal('InterruptStatus', probe.interruptStatus, VIRTIO_MMIO_INT_CONFIG);
+			await probe.inflate(1);
+			probe.driver.write('InterruptACK', VIRTIO_MMIO_INT_CONFIG);
+			probe.equal('InterruptStatus', probe.interruptStatus, VIRTIO_MMIO_INT_VRING);
 		},
 	}),
 	check('MMIO-03.cause', '4.2.2.1', 'MUST', {
 		text: 'The bit of used buffers stays 0 where only the configuration has changed.',
 		done: 'change the balloon target of a running device',
 		async run(probe) {
-			const setTargetPages = probe.need('setTargetPages');
 			await probe.start();
-			await setTargetPages(50);
-			await probe.device.settle();
+			await probe.ask('setTargetPages', 50);
 			probe.equal('InterruptStatus', probe.interruptStatus, VIRTIO_MMIO_INT_CONFIG);
 		},
 	}),
@@ -96,10 +104,13 @@ export const MMIO_CHECKS: readonly Check[] = [
 	}),
 	check('MMIO-04.interrupt', '4.2.2.1', 'MUST', {
 		text: 'A reset clears InterruptStatus, and with it the line.',
-		done: 'inflate, reset',
+		done: 'inflate, change the balloon target where the host can, reset',
 		async run(probe) {
 			await probe.start();
 			await probe.inflate(0);
+			await probe.device.host.setTargetPages?.(50);
+			await probe.device.settle();
+			probe.see(`InterruptStatus before ${probe.interruptStatus}`);
 			probe.reset();
 			probe.equal('InterruptStatus', probe.interruptStatus, 0);
 			probe.equal('interrupt line', probe.device.interruptLevel(), false);
@@ -122,12 +133,10 @@ export const MMIO_CHECKS: readonly Check[] = [
 		text: 'ConfigGeneration changes whenever a driver could see two halves of different versions.',
 		done: 'change the balloon target three times, reading ConfigGeneration after each',
 		async run(probe) {
-			const setTargetPages = probe.need('setTargetPages');
 			await probe.start();
 			let last = probe.driver.read('ConfigGeneration');
 			for (const target of [1, 2, 3]) {
-				await setTargetPages(target);
-				await probe.device.settle();
+				await probe.ask('setTargetPages', target);
 				const next = probe.driver.read('ConfigGeneration');
 				probe.see(`ConfigGeneration ${next} with num_pages ${target}`);
 				probe.expect(next !== last, `ConfigGeneration stays ${last}`);
@@ -140,14 +149,18 @@ export const MMIO_CHECKS: readonly Check[] = [
 		done: 'write 0 to QueueReady of a running queue, offer a buffer, kick',
 		async run(probe) {
 			await probe.start();
-			const queue = probe.queue('inflateq');
-			probe.driver.write('QueueSel', queue.index);
+			probe.driver.write('QueueSel', 0);
 			probe.driver.write('QueueReady', 0);
-			probe.fill(0, 1);
-			await probe.inflate(0);
-			probe.seeUsed(queue);
-			probe.equal('used idx', queue.usedIdx, 0);
-			probe.expectKept('offered on a queue that is not ready', 0);
+			await probe.expectIgnored('offered on a queue that was stopped');
+		},
+	}),
+	check('MMIO-06.never', '4.2.2.1', 'MUST', {
+		text: 'A queue whose addresses are known is not touched before its QueueReady is 1.',
+		done: 'set the inflate queue up but for QueueReady, offer a buffer, kick',
+		async run(probe) {
+			await probe.start({quiet: true, unready: 'inflateq'});
+			await probe.driverOk();
+			await probe.expectIgnored('offered on a queue that was never ready');
 		},
 	}),
 	check('MMIO-16', '4.2.2', 'layout', {
@@ -183,6 +196,26 @@ export const MMIO_CHECKS: readonly Check[] = [
 			probe.equal('QueueSizeMax', probe.driver.read('QueueSizeMax'), 0);
 		},
 	}),
+	check('MMIO-21.high', '4.2.3.2', 'layout', {
+		text: 'The addresses of a queue have 64 bits: the high words count.',
+		done: 'set the inflate queue up with each of the three high words 1 instead of 0, offer a buffer, kick',
+		async run(probe) {
+			for (const part of ['desc', 'avail', 'used'] as const) {
+				await probe.start({quiet: true, unready: 'inflateq'});
+				const {place, size} = probe.queue('inflateq');
+				probe.driver.setupQueue(0, size, {...place, [part]: place[part] + 2 ** 32});
+				await probe.driverOk();
+				const unchanged = probe.remember('used ring 4 GiB below', place.used, usedRingSizeBytes(size));
+				probe.fill(0, 1);
+				await probe.inflate(0);
+				unchanged();
+				// Where only the used ring is elsewhere the buffer itself may well be taken.
+				if (part !== 'used') {
+					probe.expectKept(`offered 4 GiB below ${part}`, 0);
+				}
+			}
+		},
+	}),
 	check('MMIO-20', '4.2.2', 'layout', {
 		text: 'A shared memory region that does not exist has length and base all ones.',
 		done: 'select region 0, read the four SHM registers',
@@ -215,6 +248,19 @@ export const MMIO_CHECKS: readonly Check[] = [
 			probe.expectUsed(probe.queue('inflateq'), head);
 		},
 	}),
+	check('NOTE-01.data', '2.9', 'layout', {
+		text: 'With NOTIFICATION_DATA the queue is named by the low 16 bits; the next available index is above them.',
+		done: 'offer an inflate buffer, write queue 0 with next_off 1',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_F_NOTIFICATION_DATA]});
+			const queue = probe.queue('inflateq');
+			const head = queue.chain(probe.pfns(0));
+			queue.makeAvailable(head);
+			probe.driver.write('QueueNotify', queue.index + 65_536 * queue.availIdx);
+			await probe.device.settle();
+			probe.expectUsed(queue, head);
+		},
+	}),
 	check('SPLIT-46', '2.6', 'layout', {
 		text: 'A notification of a queue that does not exist does no harm.',
 		done: `kick queue ${ABSENT_QUEUE}, then inflate a page`,
@@ -228,12 +274,15 @@ export const MMIO_CHECKS: readonly Check[] = [
 	}),
 	check('MMIO-07', '4.2.2.1', 'MUST', {
 		text: 'QueueReset reads 0 after a reset and after a queue became ready.',
-		done: 'read QueueReset before and after making the queue ready',
+		done: 'read QueueReset before and after making the queue ready, and when it is ready after a queue reset',
 		async run(probe) {
 			probe.driver.write('QueueSel', 0);
 			probe.equal('QueueReset of a fresh device', probe.driver.read('QueueReset'), 0);
 			await startWithReset(probe);
 			probe.equal('QueueReset of a ready queue', probe.driver.read('QueueReset'), 0);
+			await resetQueue(probe, 0);
+			probe.driver.setupQueue(0, 8);
+			probe.equal('QueueReset of a queue that is ready again', probe.driver.read('QueueReset'), 0);
 		},
 	}),
 	check('VQR-01', '2.6.1.1.1', 'MUST', {
@@ -242,12 +291,35 @@ export const MMIO_CHECKS: readonly Check[] = [
 		async run(probe) {
 			await startWithReset(probe);
 			probe.driver.write('QueueReset', 1);
-			probe.fill(0, 1);
-			await probe.inflate(0);
-			probe.seeUsed(probe.queue('inflateq'));
-			probe.equal('used idx', probe.queue('inflateq').usedIdx, 0);
+			await probe.expectIgnored('offered after the queue reset');
 			probe.equal('InterruptStatus', probe.interruptStatus, 0);
-			probe.expectKept('offered after the queue reset', 0);
+		},
+	}),
+	check('VQR-01.stats', '2.6.1.1.1', 'MUST', {
+		text: 'A statistics buffer that the device holds is forgotten by a reset of its queue.',
+		done: 'offer a statistics buffer, reset the queue, ask for statistics',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_F_RING_RESET, VIRTIO_BALLOON_F_STATS_VQ]});
+			const queue = probe.queue('statsq');
+			await probe.send(queue, probe.bytes(...new Uint8Array(VIRTIO_BALLOON_STAT_SIZE)));
+			await resetQueue(probe, queue.index);
+			await probe.ask('requestStats');
+			probe.seeUsed(queue);
+			probe.equal('used idx', queue.usedIdx, 0);
+			probe.equal('InterruptStatus', probe.interruptStatus, 0);
+		},
+	}),
+	check('VQR-01.others', '2.6.1', 'layout', {
+		text: 'The reset of one queue leaves the others alone.',
+		done: 'reset the inflate queue, read QueueReady of the deflate queue, deflate a page',
+		async run(probe) {
+			await startWithReset(probe);
+			await resetQueue(probe, 0);
+			const queue = probe.queue('deflateq');
+			probe.driver.write('QueueSel', queue.index);
+			probe.equal('QueueReady of the deflate queue', probe.driver.read('QueueReady'), 1);
+			const head = await probe.send(queue, probe.pfns(0));
+			probe.expectUsed(queue, head);
 		},
 	}),
 	check('VQR-02', '2.6.1.1.1', 'MUST', {
@@ -258,8 +330,7 @@ export const MMIO_CHECKS: readonly Check[] = [
 			for (const page of [0, 1, 2]) {
 				await probe.inflate(page);
 			}
-			probe.driver.write('QueueReset', 1);
-			await probe.device.settle();
+			await resetQueue(probe, 0);
 			probe.queues.set('inflateq', probe.driver.setupQueue(0, 8));
 			const head = await probe.inflate(3);
 			probe.equal('used idx', probe.queue('inflateq').usedIdx, 1);
@@ -271,8 +342,7 @@ export const MMIO_CHECKS: readonly Check[] = [
 		done: 'reset the inflate queue of 8, set it up with 4, use six buffers one by one',
 		async run(probe) {
 			await startWithReset(probe);
-			probe.driver.write('QueueReset', 1);
-			await probe.device.settle();
+			await resetQueue(probe, 0);
 			probe.queues.set('inflateq', probe.driver.setupQueue(0, 4));
 			await probe.runTurns(probe.queue('inflateq'), 6);
 		},

@@ -1,10 +1,15 @@
 /** Who is notified of used buffers, and who of available ones: VIRTIO 1.4 2.7.7 and 2.7.10. */
+import {writable} from '../../kit/scripted-driver.js';
+import {PAGE_SIZE} from '../../units.js';
 import {virtqNeedEvent} from '../../virtio/ring-layout.js';
 import {VIRTIO_F_EVENT_IDX, VIRTIO_MMIO_INT_VRING, VIRTQ_AVAIL_F_NO_INTERRUPT} from '../../virtio/spec.js';
 import {check, type Check} from '../check.js';
 import type {Probe} from '../probe.js';
 
 const FAR = 0x4000;
+/** Batches and their size that take the 16-bit indices round once. */
+const WRAP_SIZE = 64;
+const WRAP_BATCHES = 65536 / WRAP_SIZE;
 
 /** Whether the completion of one inflate is notified; the interrupt is acknowledged. */
 async function notified(probe: Probe): Promise<number> {
@@ -18,11 +23,26 @@ async function notified(probe: Probe): Promise<number> {
 export const NOTIFICATION_CHECKS: readonly Check[] = [
 	check('SPLIT-28.notify', '2.7.7.2', 'MUST', {
 		text: 'Without EVENT_IDX, and with avail.flags 0, a used buffer is notified.',
-		done: 'inflate two pages, one after the other',
+		done: 'inflate two pages, one after the other, deflate them, and report one where the device can',
 		async run(probe) {
 			await probe.start();
 			probe.equal('notification', await notified(probe), 1);
 			probe.equal('notification', await notified(probe), 1);
+			await probe.send(probe.queue('deflateq'), probe.pfns(0));
+			probe.equal(
+				'notification of a deflate',
+				probe.driver.acknowledgeInterrupt() & VIRTIO_MMIO_INT_VRING,
+				1,
+			);
+			const reporting = probe.queues.get('reporting_vq');
+			if (reporting) {
+				await probe.send(reporting, writable(probe.page(0), PAGE_SIZE));
+				probe.equal(
+					'notification of a report',
+					probe.driver.acknowledgeInterrupt() & VIRTIO_MMIO_INT_VRING,
+					1,
+				);
+			}
 		},
 	}),
 	check('SPLIT-28.suppress', '2.7.7.2', 'SHOULD', {
@@ -94,6 +114,32 @@ export const NOTIFICATION_CHECKS: readonly Check[] = [
 			await probe.kick(queue);
 			probe.equal('used idx', queue.usedIdx, 4);
 			probe.equal('InterruptStatus', probe.interruptStatus & VIRTIO_MMIO_INT_VRING, VIRTIO_MMIO_INT_VRING);
+		},
+	}),
+	check('SPLIT-29.wrap', '2.7.7.2', 'MUST', {
+		text: 'With EVENT_IDX used_event is compared modulo 65536.',
+		done: `run ${WRAP_BATCHES} batches of ${WRAP_SIZE} chains, used_event 65535; then a batch over the end of the indices`,
+		async run(probe) {
+			await probe.start({features: [VIRTIO_F_EVENT_IDX], queueSize: WRAP_SIZE});
+			const queue = probe.queue('inflateq');
+			const heads = Array.from({length: WRAP_SIZE}, () => queue.chain(probe.pfns(0)));
+			queue.usedEvent = 0xffff;
+			// The last batch before the wrap stops short of it.
+			const before = WRAP_SIZE * WRAP_BATCHES - 2;
+			for (let done = 0; done < before; done += WRAP_SIZE) {
+				queue.makeAvailable(...heads.slice(0, Math.min(WRAP_SIZE, before - done)));
+				await probe.kick(queue);
+			}
+			probe.equal('used idx', queue.usedIdx, 0xfffe);
+			probe.quiet();
+			queue.makeAvailable(...heads.slice(0, 4));
+			await probe.kick(queue);
+			probe.equal('used idx', queue.usedIdx, 2);
+			probe.equal('InterruptStatus', probe.interruptStatus & VIRTIO_MMIO_INT_VRING, VIRTIO_MMIO_INT_VRING);
+			probe.quiet();
+			queue.makeAvailable(...heads.slice(0, 4));
+			await probe.kick(queue);
+			probe.equal('InterruptStatus far from used_event', probe.interruptStatus & VIRTIO_MMIO_INT_VRING, 0);
 		},
 	}),
 	check('SPLIT-38', '2.7.10.2', 'MUST', {

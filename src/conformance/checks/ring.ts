@@ -91,20 +91,63 @@ export const RING_CHECKS: readonly Check[] = [
 			probe.expectKept('never offered', 2);
 		},
 	}),
+	check('SPLIT-02', '2.7', 'layout', {
+		text: 'Every power of two up to QueueSizeMax is a queue size.',
+		done: 'run one chain more than there are slots, with sizes of 1, 2, 16 and the largest power of two',
+		async run(probe) {
+			probe.driver.write('QueueSel', 0);
+			const largest = 2 ** Math.floor(Math.log2(probe.driver.read('QueueSizeMax')));
+			for (const size of new Set([1, 2, 16, largest].filter((size) => size <= largest))) {
+				await probe.start({quiet: true, unready: 'inflateq'});
+				probe.queues.set('inflateq', probe.driver.setupQueue(0, size));
+				await probe.driverOk();
+				probe.see(`size ${size}`);
+				await probe.runTurns(probe.queue('inflateq'), size + 1);
+			}
+		},
+	}),
+	check('SPLIT-09.address', '2.7.5', 'layout', {
+		text: 'The address of a buffer has 64 bits.',
+		done: 'report a range that lies 4 GiB above a page of memory',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_BALLOON_F_PAGE_REPORTING]});
+			probe.fill(0, 1);
+			const queue = probe.queue('reporting_vq');
+			await probe.send(queue, writable(probe.page(0) + 2 ** 32, PAGE_SIZE));
+			probe.seeBytes('descriptor', queue.place.desc, VIRTQ_DESC.sizeBytes);
+			probe.expectKept('4 GiB below the range', 0);
+		},
+	}),
 	check('SPLIT-10', '2.7.5.1', 'MUST', {
 		text: 'A device-readable buffer is never written.',
-		done: 'inflate, and compare the buffer before and after',
+		done: 'inflate, deflate and send statistics, and compare each buffer before and after',
 		async run(probe) {
 			await probe.start();
-			const buffer = probe.pfns(0, 1, 2);
-			const before = probe.device.ram.readBytes(Number(buffer.addr), new Uint8Array(buffer.len));
-			await probe.send(probe.queue('inflateq'), buffer);
-			const after = probe.device.ram.readBytes(Number(buffer.addr), new Uint8Array(buffer.len));
-			probe.seeBytes('buffer', Number(buffer.addr), buffer.len);
-			probe.expect(
-				before.every((byte, at) => byte === after[at]),
-				'the buffer has changed',
+			for (const name of ['inflateq', 'deflateq', 'statsq'] as const) {
+				const queue = probe.queues.get(name);
+				if (queue) {
+					const buffer = name === 'statsq' ? probe.bytes(4, 0, 1, 2, 3, 4, 5, 6, 7, 8) : probe.pfns(0, 1, 2);
+					const unchanged = probe.remember(`buffer of ${name}`, Number(buffer.addr), buffer.len);
+					await probe.send(queue, buffer);
+					await probe.device.host.requestStats?.();
+					unchanged();
+				}
+			}
+		},
+	}),
+	check('SPLIT-10.report', '2.7.5.1', 'MUST', {
+		text: 'A device-readable buffer is never written, not even in a report.',
+		done: 'report one page in a device-readable buffer and one in a device-writable one',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_BALLOON_F_PAGE_REPORTING]});
+			probe.fill(0, 2);
+			await probe.send(
+				probe.queue('reporting_vq'),
+				readable(probe.page(0), PAGE_SIZE),
+				writable(probe.page(1), PAGE_SIZE),
 			);
+			probe.seeUsed(probe.queue('reporting_vq'));
+			probe.expectKept('device-readable', 0);
 		},
 	}),
 	check('SPLIT-11', '2.7.5.1', 'SHOULD', {
@@ -127,17 +170,31 @@ export const RING_CHECKS: readonly Check[] = [
 			const heads = [1, 2, 3].map((count) =>
 				queue.chain(...Array.from({length: count}, (_, page) => probe.pfns(page))),
 			);
-			const table = () => probe.device.ram.readBytes(queue.place.desc, new Uint8Array(16 * QUEUE_SIZE));
-			const before = table();
+			const unchanged = probe.remember(
+				'descriptor table',
+				queue.place.desc,
+				VIRTQ_DESC.sizeBytes * QUEUE_SIZE,
+			);
 			queue.makeAvailable(...heads);
 			await probe.kick(queue);
 			probe.expect(queue.usedIdx > 0, 'no chain came back');
-			probe.seeBytes('descriptors', queue.place.desc, 48);
-			const after = table();
-			probe.expect(
-				before.every((byte, at) => byte === after[at]),
-				'the descriptor table has changed',
-			);
+			unchanged();
+		},
+	}),
+	check('SPLIT-12.indirect', '2.7.5.1', 'MUST', {
+		text: 'An indirect table is never written.',
+		done: 'inflate through an indirect table of two buffers, compare the table before and after',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
+			const queue = probe.queue('inflateq');
+			const head = queue.chain(readable(0, 1));
+			const table = queue.indirectTable(probe.pfns(0), probe.pfns(1));
+			queue.writeDescriptor(head, {addr: table, len: 2 * VIRTQ_DESC.sizeBytes, flags: VIRTQ_DESC_F_INDIRECT});
+			const unchanged = probe.remember('indirect table', table, 2 * VIRTQ_DESC.sizeBytes);
+			queue.makeAvailable(head);
+			await probe.kick(queue);
+			probe.expectUsed(queue, head);
+			unchanged();
 		},
 	}),
 	check('SPLIT-20', '2.7.5.3.2', 'MUST', {
@@ -154,6 +211,31 @@ export const RING_CHECKS: readonly Check[] = [
 		text: 'An indirect table starts at its entry 0 and goes on by next.',
 		done: 'inflate through an indirect table of two buffers',
 		run: (probe) => useIndirect(probe, 0),
+	}),
+	check('SPLIT-22.next', '2.7.5.3', 'layout', {
+		text: 'The entries of an indirect table are chained by next, in whatever order they stand.',
+		done: 'inflate through a table whose entry 0 goes on with 2 and ends in 1; entry 3 is in no chain',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
+			const queue = probe.queue('inflateq');
+			const plain = await probe.inflatedState(4);
+			probe.fill(0, 4);
+			const table = queue.indirectTable(...[0, 2, 1, 3].map((page) => probe.pfns(page)));
+			const {at} = VIRTQ_DESC.fields.next;
+			probe.device.ram.write16(table + at, 2);
+			probe.device.ram.write16(table + 2 * VIRTQ_DESC.sizeBytes + at, 1);
+			probe.device.ram.write16(table + VIRTQ_DESC.sizeBytes + VIRTQ_DESC.fields.flags.at, 0);
+			probe.seeBytes('table', table, 4 * VIRTQ_DESC.sizeBytes);
+			const head = queue.chain(readable(0, 1));
+			queue.writeDescriptor(head, {addr: table, len: 4 * VIRTQ_DESC.sizeBytes, flags: VIRTQ_DESC_F_INDIRECT});
+			queue.makeAvailable(head);
+			await probe.kick(queue);
+			probe.expectUsed(queue, head);
+			for (const page of [0, 1, 2]) {
+				probe.equal(`page ${page} of the chain`, probe.pageState(page), plain);
+			}
+			probe.expectKept('in the table, not in the chain', 3);
+		},
 	}),
 	check('SPLIT-22.alignment', '2.7.5.3', 'layout', {
 		text: 'An indirect table needs no alignment.',
@@ -174,17 +256,20 @@ export const RING_CHECKS: readonly Check[] = [
 		},
 	}),
 	check('SPLIT-30.id', '2.7.8', 'layout', {
-		text: 'The used element names the head of the chain.',
-		done: 'inflate with a chain whose head is its highest descriptor',
+		text: 'A chain goes on by next, and the used element names its head.',
+		done: 'inflate with a chain of two halves of a frame number, from descriptor 5 to 2',
 		async run(probe) {
 			await probe.start({queueSize: QUEUE_SIZE});
 			const queue = probe.queue('inflateq');
+			const plain = await probe.inflatedState(4);
+			probe.fill(0, 1);
 			const [first, second] = split(probe, 0, 2, 2);
 			queue.writeDescriptor(5, {addr: first!.addr, len: 2, flags: VIRTQ_DESC_F_NEXT, next: 2});
 			queue.writeDescriptor(2, {addr: second!.addr, len: 2});
 			queue.makeAvailable(5);
 			await probe.kick(queue);
 			probe.expectUsed(queue, 5);
+			probe.equal('page of the chain', probe.pageState(0), plain);
 		},
 	}),
 	check('SPLIT-31', '2.7.8.2', 'MUST', {
@@ -214,15 +299,33 @@ export const RING_CHECKS: readonly Check[] = [
 	}),
 	check('SPLIT-32', '2.7.8.2', 'MUST', {
 		text: 'The used length is no more than what the device wrote.',
-		done: 'inflate, in a buffer that has no device-writable part',
+		done: 'inflate and deflate, in buffers that have no device-writable part',
 		async run(probe) {
 			await probe.start();
-			const queue = probe.queue('inflateq');
-			await probe.inflate(0, 1);
-			probe.seeUsed(queue);
-			const [element] = queue.takeUsed();
-			probe.expect(element !== undefined, 'the chain did not come back');
-			probe.equal('used length', element!.len, 0);
+			for (const name of ['inflateq', 'deflateq'] as const) {
+				const queue = probe.queue(name);
+				await probe.send(queue, probe.pfns(0, 1));
+				probe.seeUsed(queue);
+				const [element] = queue.takeUsed();
+				probe.expect(element !== undefined, 'the chain did not come back');
+				probe.equal('used length', element!.len, 0);
+			}
+		},
+	}),
+	check('SPLIT-32.report', '2.7.8.2', 'MUST', {
+		text: 'The used length of a report is no more than the bytes of its device-writable buffers.',
+		done: 'report one page, and two in one chain',
+		async run(probe) {
+			await probe.start({features: [VIRTIO_BALLOON_F_PAGE_REPORTING]});
+			const queue = probe.queue('reporting_vq');
+			for (const pages of [[0], [1, 2]]) {
+				await probe.send(queue, ...pages.map((page) => writable(probe.page(page), PAGE_SIZE)));
+				probe.seeUsed(queue);
+				const [element] = queue.takeUsed();
+				probe.expect(element !== undefined, 'the chain did not come back');
+				const largest = PAGE_SIZE * pages.length;
+				probe.expect(element!.len <= largest, `used length ${element!.len} of ${largest} bytes`);
+			}
 		},
 	}),
 	check('SPLIT-40', '2.7.10.2', 'MUST', {
