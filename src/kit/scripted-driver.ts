@@ -79,6 +79,11 @@ export class ScriptedDriver {
 		this.#mmio.write(MMIO_CONFIG_AT + offset, width, value);
 	}
 
+	/** Where the next allocation begins, before it is aligned. */
+	get heap(): number {
+		return this.#heap;
+	}
+
 	/** Zeroed guest memory of the driver's own. */
 	alloc(sizeBytes: number, alignment = 16): number {
 		const address = Math.ceil(this.#heap / alignment) * alignment;
@@ -262,6 +267,12 @@ export class ScriptedQueue {
 		this.#ram.write16(this.place.avail + VIRTQ_AVAIL.fields.idx.at, this.availIdx);
 	}
 
+	/** Moves the index over entries that the ring still holds from its last turn: the same chains once more. */
+	makeAvailableAgain(count: number): void {
+		this.availIdx = (this.availIdx + count) & 0xffff;
+		this.#ram.write16(this.place.avail + VIRTQ_AVAIL.fields.idx.at, this.availIdx);
+	}
+
 	/** QueueNotify, whatever the device wished. */
 	kick(): void {
 		this.#driver.write('QueueNotify', this.index);
@@ -273,6 +284,11 @@ export class ScriptedQueue {
 		this.makeAvailable(head);
 		this.kick();
 		return head;
+	}
+
+	/** Descriptors that no chain has. */
+	get freeDescriptors(): number {
+		return this.#free.length;
 	}
 
 	get usedIdx(): number {
