@@ -9,7 +9,7 @@ import {BALLOON_PATH, QemuProcess, type QemuOptions} from './process.js';
 import {sleepSync} from './sleep.js';
 
 /** QEMU's timer runs in its main loop: this is how long we give it, and how often. */
-const POLL_MS = 5;
+const POLL_MS = 1;
 const TIMER_PATIENCE_MS = 500;
 /** What QEMU calls the tags of VIRTIO 1.4 5.5.6.4 (hw/virtio/virtio-balloon.c, balloon_stat_names). */
 const STAT_NAMES: Readonly<Record<string, number>> = {
@@ -67,15 +67,16 @@ export class QemuBalloon implements MmioDevice {
 
 	/**
 	 * Asks the guest for statistics: QEMU does that when polling is switched on, at once, and then once a second. Where
-	 * it holds no buffer it asks for nothing.
+	 * it holds no buffer it asks for nothing. Waits until `asked`, by default for the interrupt line.
 	 */
-	requestStats(): void {
+	requestStats(asked: () => boolean = () => this.process.level(virtioIrq(0))): void {
 		this.pollStats(1);
-		for (let waited = 0; waited < TIMER_PATIENCE_MS && !this.process.level(virtioIrq(0)); waited += POLL_MS) {
+		for (let waited = 0; waited < TIMER_PATIENCE_MS && !asked(); waited += POLL_MS) {
 			sleepSync(POLL_MS);
 			this.process.sync();
 		}
 		this.pollStats(0);
+		this.process.sync();
 	}
 
 	/** Has QEMU ask the guest for statistics every so many seconds; 0 ends that. */
