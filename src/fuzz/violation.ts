@@ -24,7 +24,20 @@ export type ViolationCode =
 	/** After a reset something does not work as it did at power-on. */
 	| 'no-recovery'
 	/** Rings that are read in place and rings that are read by calls behave differently. */
-	| 'in-place-differs';
+	| 'in-place-differs'
+	/** Two devices that were played the same sequence do not agree on: a ring, in its used part or elsewhere ... */
+	| 'used-ring-differs'
+	| 'ring-differs'
+	/** ... other guest memory, or how much of it the host keeps ... */
+	| 'memory-differs'
+	| 'host-memory-differs'
+	/** ... InterruptStatus or the line ... */
+	| 'interrupt-differs'
+	/** ... another register, the configuration space or its generation ... */
+	| 'register-differs'
+	| 'config-differs'
+	/** ... the statistics that the host sees. */
+	| 'statistics-differ';
 
 export class Violation extends Error {
 	override name = 'Violation';
