@@ -1,6 +1,7 @@
 /**
- * The same script against QEMU's balloon and against ours: registers, used ring, interrupt status and the contents of
- * pages must come out the same, for everything where docs/adr/bad-input-from-the-guest.md names no difference.
+ * The same script of a driver that makes mistakes against QEMU's balloon and against ours: registers, used ring,
+ * interrupt status and the contents of pages must come out the same, for everything where
+ * docs/adr/bad-input-from-the-guest.md names no difference. Drivers that make none are in test/qemu/differential.test.ts.
  */
 import {deepStrictEqual} from 'node:assert/strict';
 import test from 'ava';
