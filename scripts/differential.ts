@@ -26,15 +26,18 @@ function number(flag: string, text: string, least: number, most: number): number
 }
 
 function readCase(file: string): FuzzCase<SequenceSetup, Action> {
-	let text: string;
+	const refuse = (why: string, error?: unknown): never => {
+		throw new UsageError(`--replay ${file}: ${why}`, {}, error);
+	};
+	let sequence: FuzzCase<unknown, unknown>;
 	try {
-		text = readFileSync(file, 'utf8');
+		sequence = parseCase(readFileSync(file, 'utf8'));
 	} catch (error) {
-		throw new UsageError(`--replay ${file}: cannot be read (${(error as Error).message})`, {}, error);
+		const {message} = error as Error;
+		return refuse(error instanceof UsageError ? message : `cannot be read (${message})`, error);
 	}
-	const sequence = parseCase(text);
 	if (sequence.target !== 'differential') {
-		throw new UsageError(`--replay ${file}: a case for ${sequence.target}, legal are those for differential`);
+		refuse(`a case for ${sequence.target}, legal are those for differential`);
 	}
 	return sequence as FuzzCase<SequenceSetup, Action>;
 }
@@ -76,9 +79,9 @@ function compare(sequences: number, seed: number, out: string): number {
 	const {cases, operations, failure, failureLength} = withQemu((target) => runCampaign(target, {seed, more}));
 	const summary = `${cases} sequences, ${operations} actions, ${elapsed()} s, seed ${seed}`;
 	if (failure) {
-		writeFileSync(out, `${JSON.stringify(failure, null, '\t')}\n`);
 		console.log(`${summary}: a difference`);
 		console.log(`${failure.found!.code}: ${failure.found!.detail}`);
+		writeFileSync(out, `${JSON.stringify(failure, null, '\t')}\n`);
 		console.log(`${failureLength} actions, made ${failure.operations.length}: --replay ${out}`);
 		return 1;
 	}

@@ -2,62 +2,29 @@
  * The driver and the host of a differential sequence: plays an action on both devices where VIRTIO 1.4 lets a driver do
  * it at that moment, and leaves it out where not. Clauses are named at what they forbid.
  */
-import {
-	ScriptedDriver,
-	featureBits,
-	readable,
-	writable,
-	type Buffer,
-	type ScriptedQueue,
-} from '../kit/scripted-driver.js';
+import {ScriptedDriver, featureBits, readable, writable, type ScriptedQueue} from '../kit/scripted-driver.js';
 import {PAGE_SIZE} from '../units.js';
-import {
-	BALLOON_QUEUES,
-	VIRTIO_BALLOON_CONFIG,
-	VIRTIO_BALLOON_F_PAGE_POISON,
-	VIRTIO_BALLOON_STAT,
-	VIRTIO_BALLOON_STAT_SIZE,
-} from '../virtio/balloon/spec.js';
-import {
-	VIRTQ_AVAIL,
-	VIRTQ_DESC,
-	VIRTQ_USED,
-	availRingSizeBytes,
-	descTableSizeBytes,
-	usedRingSizeBytes,
-	virtqNeedEvent,
-} from '../virtio/ring-layout.js';
+import {BALLOON_QUEUES, VIRTIO_BALLOON_CONFIG, VIRTIO_BALLOON_F_PAGE_POISON} from '../virtio/balloon/spec.js';
+import {VIRTQ_USED, virtqNeedEvent} from '../virtio/ring-layout.js';
 import {
 	DeviceStatus,
 	VIRTIO_F_EVENT_IDX,
-	VIRTIO_F_INDIRECT_DESC,
 	VIRTIO_F_VERSION_1,
 	VIRTIO_MMIO_INT_VRING,
-	VIRTQ_DESC_F_INDIRECT,
-	VIRTQ_DESC_F_NEXT,
-	VIRTQ_DESC_F_WRITE,
+	VIRTQ_USED_F_NO_NOTIFY,
 } from '../virtio/spec.js';
-import type {Action, Framing, IndirectTable, Kick, PfnMessage, PlayedQueue, ReportMessage} from './action.js';
+import type {Action, Kick, PlayedQueue} from './action.js';
 import type {KnownDifferences} from './known-differences.js';
 import {MemoryPlan} from './memory-plan.js';
+import {Messages, PFN_SIZE} from './messages.js';
 import {PageOwners} from './page-owners.js';
 import {PairedMmio, PairedRam} from './pair.js';
+import {placeQueue, queueRoomBytes} from './queue-place.js';
 import type {Side} from './side.js';
 import type {Tally} from './tally.js';
 
-const PFN_SIZE = 4;
 /** A ring is filled so often at most: of a small one the indices do not come far. */
 const MOST_TURNS = 1100;
-/** Orders in which the three areas of a queue may lie. */
-const TURNS = [
-	['desc', 'avail', 'used'],
-	['desc', 'used', 'avail'],
-	['avail', 'desc', 'used'],
-	['avail', 'used', 'desc'],
-	['used', 'desc', 'avail'],
-	['used', 'avail', 'desc'],
-] as const;
-
 /** How far the driver is, VIRTIO 1.4 3.1.1. */
 type Stage = 'reset' | 'negotiated' | 'running' | 'failed';
 
@@ -84,6 +51,7 @@ export class LegalDriver {
 	readonly #ram: PairedRam;
 	readonly #owners: PageOwners;
 	#driver!: ScriptedDriver;
+	#messages!: Messages;
 	#targetPages = 0;
 	/** InterruptStatus of the tested device after the last action. */
 	#interruptStatus = 0;
@@ -131,17 +99,17 @@ export class LegalDriver {
 				this.stage = 'failed';
 				break;
 			case 'pfns':
-				this.#send(action.queue, action.kick, () =>
-					action.messages.forEach((message) => this.#pfnMessage(action.queue, message)),
+				this.#send(action, action.queue, (ring) =>
+					action.messages.forEach((message) => this.#messages.pfns(action.queue, ring, message)),
 				);
 				break;
 			case 'report':
-				this.#send('reporting_vq', action.kick, () =>
-					action.messages.forEach((message) => this.#reportMessage(message)),
+				this.#send(action, 'reporting_vq', (ring) =>
+					action.messages.forEach((message) => this.#messages.report(ring, message, this.#poison)),
 				);
 				break;
 			case 'stats':
-				this.#send('statsq', action.kick, () => this.#statsMessage(action));
+				this.#send(action, 'statsq', (ring) => this.#messages.stats(ring, action));
 				break;
 			case 'kick':
 				this.#kick(action.queue, 'always');
@@ -177,22 +145,6 @@ export class LegalDriver {
 		this.#noteReturned();
 	}
 
-	/** Where the rings are, for a report of what differs. */
-	*areas(): Generator<{name: string; isUsed: boolean; at: number; sizeBytes: number}> {
-		for (const [name, {ring}] of this.queues) {
-			const {place, size} = ring;
-			const sizes = {
-				desc: descTableSizeBytes(size),
-				avail: availRingSizeBytes(size),
-				used: usedRingSizeBytes(size),
-			};
-			for (const area of TURNS[0]) {
-				const isUsed = area === 'used';
-				yield {name: `${name} ${area}`, isUsed, at: place[area], sizeBytes: sizes[area]};
-			}
-		}
-	}
-
 	/** A device without any agreement with its driver: num_pages and actual stay. */
 	#restart(): void {
 		this.queues.clear();
@@ -202,9 +154,17 @@ export class LegalDriver {
 		this.#owners.reset();
 		this.#known.reset();
 		this.#driver = new ScriptedDriver(this.#mmio, this.#ram, this.plan.heap);
+		this.#messages = new Messages({
+			driver: this.#driver,
+			plan: this.plan,
+			owners: this.#owners,
+			played: this.#played,
+			has: (feature) => this.has(feature),
+		});
 	}
 
 	#negotiate(low: number, high: number): void {
+		this.#driver.write('Status', 0);
 		this.#restart();
 		(['MagicValue', 'Version', 'DeviceID'] as const).forEach((name) => this.#driver.read(name));
 		const wanted = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
@@ -217,12 +177,13 @@ export class LegalDriver {
 	}
 
 	/** Queues are discovered before DRIVER_OK (3.1.1), each once. */
-	#setUpQueue({queue, order, gap, skew, turn}: Extract<Action, {op: 'queue'}>): void {
+	#setUpQueue({queue, order, ...placement}: Extract<Action, {op: 'queue'}>): void {
 		const {feature} = BALLOON_QUEUES[indexOf(queue)]!;
 		if (
 			this.stage !== 'negotiated' ||
 			this.queues.has(queue) ||
-			(feature !== undefined && !this.has(feature))
+			(feature !== undefined && !this.has(feature)) ||
+			!this.plan.hasRoom(this.#driver, queueRoomBytes(2 ** order, placement))
 		) {
 			return;
 		}
@@ -230,17 +191,7 @@ export class LegalDriver {
 		driver.write('QueueSel', indexOf(queue));
 		driver.read('QueueReady');
 		const size = Math.min(2 ** order, driver.read('QueueSizeMax'));
-		const layout = {
-			desc: [descTableSizeBytes(size), VIRTQ_DESC.alignment],
-			avail: [availRingSizeBytes(size), VIRTQ_AVAIL.alignment],
-			used: [usedRingSizeBytes(size), VIRTQ_USED.alignment],
-		} as const;
-		const place = {desc: 0, avail: 0, used: 0};
-		for (const area of TURNS[turn % TURNS.length]!) {
-			const [sizeBytes, alignment] = layout[area];
-			driver.alloc(gap, 1);
-			place[area] = driver.alloc(sizeBytes + skew * alignment, alignment) + skew * alignment;
-		}
+		const place = placeQueue(driver, size, placement);
 		this.#played.add(`queues of ${size}`);
 		this.queues.set(queue, {
 			ring: driver.setupQueue(indexOf(queue), size, place),
@@ -268,12 +219,16 @@ export class LegalDriver {
 		}
 	}
 
-	/** Offers what `offer` chains, and kicks. */
-	#send(queue: PlayedQueue, kick: Kick, offer: () => void): void {
-		const state = this.queues.get(queue);
-		if (state && this.stage !== 'failed') {
-			state.ring.takeUsed();
-			offer();
+	/** Offers the messages, and kicks. */
+	#send({kick}: {kick: Kick}, queue: PlayedQueue, offer: (ring: ScriptedQueue) => void): void {
+		const ring = this.queues.get(queue)?.ring;
+		if (ring && this.stage !== 'failed') {
+			ring.takeUsed();
+			const before = ring.availIdx;
+			offer(ring);
+			const chains = (ring.availIdx - before) & 0xffff;
+			this.#played.add(`chains on ${queue}`, chains);
+			this.#played.add('chains before DRIVER_OK', this.stage === 'running' ? 0 : chains);
 			this.#kick(queue, kick);
 		}
 	}
@@ -286,7 +241,7 @@ export class LegalDriver {
 		const {ring, kickedIdx} = state;
 		const wanted = this.has(VIRTIO_F_EVENT_IDX)
 			? virtqNeedEvent(ring.availEvent, ring.availIdx, kickedIdx)
-			: (ring.usedFlags & 1) === 0;
+			: (ring.usedFlags & VIRTQ_USED_F_NO_NOTIFY) === 0;
 		if (kick === 'always' || wanted) {
 			this.#played.add(ring.availIdx === kickedIdx ? 'kicks without a new chain' : 'kicks');
 			this.#played.add('indices that wrap', ring.availIdx < kickedIdx ? 1 : 0);
@@ -295,109 +250,6 @@ export class LegalDriver {
 		} else if (ring.availIdx !== kickedIdx) {
 			this.#played.add('kicks not wished for');
 		}
-	}
-
-	/** True if the chain fits: into the free descriptors, the queue's length (2.7.5.3.1) and the driver's memory. */
-	#offer(queue: PlayedQueue, buffers: Buffer[], indirect: IndirectTable | null): boolean {
-		const {ring} = this.queues.get(queue)!;
-		const table = this.has(VIRTIO_F_INDIRECT_DESC) ? indirect : null;
-		if (
-			buffers.length === 0 ||
-			buffers.length > ring.size ||
-			ring.freeDescriptors < (table ? 1 : buffers.length) ||
-			!this.#hasRoom(VIRTQ_DESC.sizeBytes * buffers.length)
-		) {
-			return false;
-		}
-		this.#played.add(`chains on ${queue}`);
-		this.#played.add('indirect chains', table ? 1 : 0);
-		this.#played.add('chains of several buffers', buffers.length > 1 ? 1 : 0);
-		this.#played.add('chains before DRIVER_OK', this.stage === 'running' ? 0 : 1);
-		ring.makeAvailable(table ? this.#indirectChain(ring, buffers, table) : ring.chain(...buffers));
-		return true;
-	}
-
-	#indirectChain(ring: ScriptedQueue, buffers: Buffer[], {skew, backwards, write}: IndirectTable): number {
-		const {length} = buffers;
-		const sizeBytes = VIRTQ_DESC.sizeBytes * length;
-		const table = this.#driver.alloc(sizeBytes + skew) + skew;
-		// The chain begins with the first entry.
-		const entry = (i: number): number => (backwards && i > 0 ? length - i : i);
-		buffers.forEach((buffer, i) => {
-			const next = i < length - 1 ? VIRTQ_DESC_F_NEXT : 0;
-			const flags = next | (buffer.write ? VIRTQ_DESC_F_WRITE : 0);
-			ring.writeDescriptor(entry(i), {...buffer, flags, next: next ? entry(i + 1) : 0}, table);
-		});
-		const head = ring.chain(readable(table, sizeBytes));
-		const flags = VIRTQ_DESC_F_INDIRECT | (write ? VIRTQ_DESC_F_WRITE : 0);
-		ring.writeDescriptor(head, {addr: table, len: sizeBytes, flags});
-		return head;
-	}
-
-	#pfnMessage(queue: 'inflateq' | 'deflateq', {pages: wanted, cuts, indirect}: PfnMessage): void {
-		const pages = wanted.map((page) => page % this.plan.pages).filter((page) => this.#owners.isSettled(page));
-		const bytes = new Uint8Array(PFN_SIZE * pages.length);
-		const view = new DataView(bytes.buffer);
-		pages.forEach((page, i) => view.setUint32(PFN_SIZE * i, this.plan.address(page) / PAGE_SIZE, true));
-		if (this.#offerBytes(queue, bytes, {cuts, indirect})) {
-			pages.forEach((page) =>
-				queue === 'inflateq' ? this.#owners.inflate(page) : this.#owners.deflate(page),
-			);
-		}
-	}
-
-	/** Reported pages are free pages of the driver's, each once, and hold poison_val where that is agreed (5.5.6.7.1). */
-	#reportMessage({ranges, indirect}: ReportMessage): void {
-		const taken = new Set<number>();
-		const free = ranges
-			.map(([page, pages]): [number, number] => {
-				const from = page % this.plan.pages;
-				return [from, Math.min(Math.max(1, pages), this.plan.pages - from)];
-			})
-			.filter(([page, pages]) => {
-				const all = Array.from({length: pages}, (_, i) => page + i);
-				const isFree = this.#owners.owns(page, pages) && !all.some((one) => taken.has(one));
-				all.forEach((one) => void (isFree && taken.add(one)));
-				return isFree;
-			});
-		if (this.has(VIRTIO_BALLOON_F_PAGE_POISON)) {
-			free.forEach(([page, pages]) => this.plan.fill(page, pages, this.#poison));
-		}
-		const buffers = free.map(([page, pages]) => writable(this.plan.address(page), PAGE_SIZE * pages));
-		if (this.#offer('reporting_vq', buffers, indirect)) {
-			free.forEach(([page, pages]) => this.#owners.report(page, pages));
-		}
-	}
-
-	/** One buffer at a time, 5.5.6.3.1; not an empty one, as no descriptor can have length 0. */
-	#statsMessage({entries, cuts, indirect}: Extract<Action, {op: 'stats'}>): void {
-		const {ring} = this.queues.get('statsq')!;
-		if (ring.freeDescriptors < ring.size) {
-			return;
-		}
-		const bytes = new Uint8Array(VIRTIO_BALLOON_STAT_SIZE * entries.length);
-		const view = new DataView(bytes.buffer);
-		entries.forEach(([tag, low, high], i) => {
-			const at = VIRTIO_BALLOON_STAT_SIZE * i;
-			view.setUint16(at + VIRTIO_BALLOON_STAT.tag.at, tag, true);
-			view.setUint32(at + VIRTIO_BALLOON_STAT.val.at, low, true);
-			view.setUint32(at + VIRTIO_BALLOON_STAT.val.at + 4, high, true);
-		});
-		this.#offerBytes('statsq', bytes, {cuts, indirect});
-	}
-
-	/** A message in readable buffers of its own, cut where the framing says. */
-	#offerBytes(queue: PlayedQueue, bytes: Uint8Array, {cuts, indirect}: Framing): boolean {
-		if (bytes.length === 0 || !this.#hasRoom(2 * bytes.length)) {
-			return false;
-		}
-		const ends = [...new Set([...cuts.map((cut) => cut % bytes.length), bytes.length])].sort((a, b) => a - b);
-		const buffers = ends
-			.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end))
-			.filter(({length}) => length > 0)
-			// Neighbours in the message are none in memory.
-			.map((piece) => readable(this.#driver.allocBytes(piece, 1 + (piece.length % 3)), piece.length));
-		return this.#offer(queue, buffers, indirect);
 	}
 
 	#suppress({queue, noInterrupt, ahead}: Extract<Action, {op: 'suppress'}>): void {
@@ -423,7 +275,7 @@ export class LegalDriver {
 			this.stage !== 'running' ||
 			ring.freeDescriptors < ring.size ||
 			!this.#owners.owns(page, 1) ||
-			!this.#hasRoom(PAGE_SIZE)
+			!this.plan.hasRoom(this.#driver, PAGE_SIZE)
 		) {
 			return;
 		}
@@ -527,10 +379,6 @@ export class LegalDriver {
 
 	#testedInterruptStatus(): number {
 		return new ScriptedDriver(this.#tested.mmio, this.#tested.ram, 0).read('InterruptStatus');
-	}
-
-	#hasRoom(sizeBytes: number): boolean {
-		return this.#driver.heap + sizeBytes + VIRTQ_DESC.alignment <= this.plan.heapEnd;
 	}
 }
 

@@ -8,6 +8,7 @@
 import {mix32} from '../guest-kernel/random.js';
 import type {GuestRam} from '../host/ram.js';
 import {KiB, PAGE_SIZE} from '../units.js';
+import {VIRTQ_DESC} from '../virtio/ring-layout.js';
 
 const HEAP_END = 512 * KiB;
 
@@ -29,6 +30,11 @@ export class MemoryPlan {
 	/** Guest-physical address of a page of the playground. */
 	address(page: number): number {
 		return this.heapEnd + PAGE_SIZE * page;
+	}
+
+	/** True if the driver can allocate so many bytes more, aligned as descriptors are. */
+	hasRoom({heap}: {readonly heap: number}, sizeBytes: number): boolean {
+		return heap + sizeBytes + VIRTQ_DESC.alignment <= this.heapEnd;
 	}
 
 	fill(page: number, pages: number, word: number): void {

@@ -13,6 +13,12 @@ import type {Side} from './side.js';
 
 const {QueueSel, QueueNotify, ConfigGeneration, InterruptStatus} = MMIO_REGISTERS;
 
+interface Comparable {
+	shown: number;
+	own: number;
+	expected: number;
+}
+
 export class PairedMmio implements MmioDevice {
 	/** What the driver accepted; it decides where the queues are. */
 	features = 0n;
@@ -35,12 +41,12 @@ export class PairedMmio implements MmioDevice {
 	read(offset: number, width: AccessWidth): number {
 		const reference = this.#reference.mmio.read(offset, width);
 		const tested = this.#tested.mmio.read(offset, width);
-		const [shown, expected] = this.#comparable(offset, reference, tested);
+		const {shown, own, expected} = this.#comparable(offset, reference, tested);
 		require(shown === expected, codeOf(offset), () => {
 			const name = mmioRegisterAt(offset) ?? `config + ${offset - MMIO_CONFIG_AT}`;
 			return (
-				`${name}, ${width} B: ${this.#reference.name} ${hex(reference)}, ${this.#tested.name} ${hex(tested)}` +
-				(expected === tested ? '' : `; expected of ${this.#reference.name}: ${hex(expected)}`)
+				`${name}, ${width} B: ${this.#reference.name} ${hex(shown)}, ${this.#tested.name} ${hex(own)}` +
+				(expected === own ? '' : `; expected of ${this.#reference.name}: ${hex(expected)}`)
 			);
 		});
 		return tested;
@@ -62,17 +68,18 @@ export class PairedMmio implements MmioDevice {
 		this.#tested.mmio.write(offset, width, tested);
 	}
 
-	/** What the reference shows and what it should show. */
-	#comparable(offset: number, reference: number, tested: number): [shown: number, expected: number] {
+	/** What the reference shows, what the tested device shows, and what the reference should show therefore. */
+	#comparable(offset: number, reference: number, tested: number): Comparable {
 		switch (offset) {
 			case InterruptStatus.at:
-				return [reference, this.#known.interruptStatus(tested)];
+				return {shown: reference, own: tested, expected: this.#known.interruptStatus(tested)};
 			case ConfigGeneration.at: {
 				const [first, testedFirst] = this.#firstGeneration;
-				return [(reference - first) >>> 0, this.#known.generation(tested - testedFirst)];
+				const own = (tested - testedFirst) >>> 0;
+				return {shown: (reference - first) >>> 0, own, expected: this.#known.generation(own)};
 			}
 			default:
-				return [reference, tested];
+				return {shown: reference, own: tested, expected: tested};
 		}
 	}
 

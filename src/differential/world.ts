@@ -10,6 +10,7 @@ import {VIRTIO_BALLOON_CONFIG} from '../virtio/balloon/spec.js';
 import type {Action, SequenceSetup} from './action.js';
 import {sortedStats, type KnownDifferences} from './known-differences.js';
 import {LegalDriver} from './legal-driver.js';
+import {areaAt} from './queue-place.js';
 import type {Side} from './side.js';
 import type {Tally} from './tally.js';
 
@@ -77,18 +78,18 @@ export class DifferentialWorld implements FuzzWorld<Action> {
 	/** Throws what is known of the first byte that differs. */
 	#reportMemory(address: number): void {
 		const {base} = this.#tested.ram;
-		const {plan} = this.driver;
-		const area = [...this.driver.areas()].find(
-			({at, sizeBytes}) => address >= at && address < at + sizeBytes,
+		const {plan, queues} = this.driver;
+		const hit = Array.from(queues, ([name, {ring}]) => ({name, ...areaAt(ring, address)})).find(
+			({area}) => area !== undefined,
 		);
 		const from = address - (address % 4) - base;
 		const [shown, testedShown] = this.#bytes.map((bytes) => bytes.toString('hex', from, from + SHOWN_BYTES));
-		const where = area
-			? `${area.name} + ${address - area.at}`
+		const where = hit
+			? `${hit.name} ${hit.area} + ${hit.offset}`
 			: address >= plan.heapEnd
 				? `playground page ${Math.floor((address - plan.heapEnd) / PAGE_SIZE)}`
 				: 'messages';
-		const code = area ? (area.isUsed ? 'used-ring-differs' : 'ring-differs') : 'memory-differs';
+		const code = hit ? (hit.area === 'used' ? 'used-ring-differs' : 'ring-differs') : 'memory-differs';
 		require(false, code, () =>
 			`${where}, from 0x${(base + from).toString(16)}: ` +
 			`${this.#reference.name} ${shown}, ${this.#tested.name} ${testedShown}`);
