@@ -1,6 +1,6 @@
 /** Chooses the actions of a sequence: a driver that comes up, works, and now and then starts over. */
 import type {Random} from '../guest-kernel/random.js';
-import {VIRTIO_BALLOON_F_STATS_VQ} from '../virtio/balloon/spec.js';
+import {VIRTIO_BALLOON_F_PAGE_REPORTING, VIRTIO_BALLOON_F_STATS_VQ} from '../virtio/balloon/spec.js';
 import {VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC} from '../virtio/spec.js';
 import type {Action, Framing, IndirectTable, Kick, PlayedQueue} from './action.js';
 import type {LegalDriver} from './legal-driver.js';
@@ -74,7 +74,8 @@ export class ActionScript {
 
 	/** Any of 32 bits; those that the rings hang on more often than not. */
 	#features(): number {
-		const often = 2 ** VIRTIO_BALLOON_F_STATS_VQ + 2 ** VIRTIO_F_INDIRECT_DESC + 0x20;
+		const often =
+			2 ** VIRTIO_BALLOON_F_STATS_VQ + 2 ** VIRTIO_BALLOON_F_PAGE_REPORTING + 2 ** VIRTIO_F_INDIRECT_DESC;
 		const eventIdx = this.#one(0.6) ? 2 ** VIRTIO_F_EVENT_IDX : 0;
 		const likely = this.#one(0.7) ? often : 0;
 		return ((this.#random.next32() & ~(2 ** VIRTIO_F_EVENT_IDX)) | likely | eventIdx) >>> 0;
