@@ -245,6 +245,14 @@ export class Probe {
 		this.expectKept(why, 0);
 	}
 
+	/** Writes page 0, and fails if a second and a kick later it does not hold what was written. */
+	async expectSettled(name: BalloonQueueName, why: string): Promise<void> {
+		this.fill(0, 1);
+		await this.device.advance(1e9);
+		await this.kick(this.queue(name));
+		this.expectKept(why, 0);
+	}
+
 	/** The used ring's flags and index, and as many elements as the queue has slots. */
 	seeUsed(queue: ScriptedQueue): void {
 		this.seeBytes('used ring', queue.place.used, 4 + 8 * queue.size);

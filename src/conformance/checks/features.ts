@@ -13,13 +13,17 @@ import {VIRTQ_USED_ELEM, usedElemOffset} from '../../virtio/ring-layout.js';
 import {VIRTIO_BALLOON_F_MUST_TELL_HOST, VIRTIO_BALLOON_FEATURES} from '../../virtio/balloon/spec.js';
 import {check, type Check} from '../check.js';
 
+/** NOTIFY_ON_EMPTY and ANY_LAYOUT. */
+const LEGACY = featureBits(24, 27);
 /** Bits that mean something to a balloon: its own, those of the queues and the negotiation, and the legacy ones. */
-const DEFINED = featureBits(
-	...Object.values(VIRTIO_BALLOON_FEATURES),
-	...[24, 27, 28, 29],
-	...Array.from({length: 9}, (_, i) => 32 + i),
-	43,
-);
+const DEFINED =
+	LEGACY |
+	featureBits(
+		...Object.values(VIRTIO_BALLOON_FEATURES),
+		...[28, 29],
+		...Array.from({length: 9}, (_, i) => 32 + i),
+		43,
+	);
 
 /** What a used element is not. */
 const UNWRITTEN = 0xffff_ffff;
@@ -60,7 +64,8 @@ export const FEATURE_CHECKS: readonly Check[] = [
 		text: 'Every valid subset of the offered bits is accepted.',
 		done: 'negotiate VERSION_1 alone, with each of the offered bits, with all of them, with all but each',
 		run(probe) {
-			const offered = probe.driver.deviceFeatures() & DEFINED;
+			// Who speaks VERSION_1 has no use for the legacy bits.
+			const offered = probe.driver.deviceFeatures() & DEFINED & ~LEGACY;
 			// Whoever offers one of these may refuse a driver without it: 5.5.3.2, 6.2.
 			const always =
 				offered & featureBits(VIRTIO_BALLOON_F_MUST_TELL_HOST, VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM);

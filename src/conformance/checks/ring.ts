@@ -1,13 +1,8 @@
 /** Split virtqueues: descriptors and the two rings, VIRTIO 1.4 2.7.4 to 2.7.8. */
-import {
-	VIRTIO_F_INDIRECT_DESC,
-	VIRTQ_DESC_F_INDIRECT,
-	VIRTQ_DESC_F_NEXT,
-	VIRTQ_DESC_F_WRITE,
-} from '../../virtio/spec.js';
+import {VIRTQ_DESC_F_NEXT} from '../../virtio/spec.js';
 import {VIRTIO_BALLOON_F_PAGE_REPORTING} from '../../virtio/balloon/spec.js';
 import {VIRTQ_DESC, VIRTQ_USED} from '../../virtio/ring-layout.js';
-import {readable, writable, type ScriptedQueue} from '../../kit/scripted-driver.js';
+import {readable, writable} from '../../kit/scripted-driver.js';
 import {PAGE_SIZE} from '../../units.js';
 import {check, type Check} from '../check.js';
 import type {Probe} from '../probe.js';
@@ -25,40 +20,6 @@ function split(probe: Probe, page: number, ...lengths: number[]) {
 		at += len;
 		return buffer;
 	});
-}
-
-/** An indirect table over the buffers behind `normal` ordinary descriptors; returns the head. */
-function indirectBehind(probe: Probe, queue: ScriptedQueue, normal: number, extraFlags = 0): number {
-	const buffers = [0, 1].map((page) => probe.pfns(page));
-	const table = queue.indirectTable(...buffers.slice(normal));
-	const head = queue.chain(...buffers.slice(0, normal), readable(table, 1));
-	const last = head + normal;
-	queue.writeDescriptor(last, {
-		addr: table,
-		len: VIRTQ_DESC.sizeBytes * (buffers.length - normal),
-		flags: VIRTQ_DESC_F_INDIRECT | extraFlags,
-	});
-	return head;
-}
-
-async function useIndirect(probe: Probe, normal: number, extraFlags = 0): Promise<void> {
-	await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
-	const queue = probe.queue('inflateq');
-	const plain = await probe.inflatedState(4);
-	probe.fill(0, 3);
-	const head = indirectBehind(probe, queue, normal, extraFlags);
-	probe.seeBytes(
-		'descriptors',
-		queue.place.desc + VIRTQ_DESC.sizeBytes * head,
-		VIRTQ_DESC.sizeBytes * (normal + 1),
-	);
-	queue.makeAvailable(head);
-	await probe.kick(queue);
-	probe.expectUsed(queue, head);
-	for (const page of [0, 1]) {
-		probe.equal(`page ${page} of the table`, probe.pageState(page), plain);
-	}
-	probe.expectKept('never offered', 2);
 }
 
 export const RING_CHECKS: readonly Check[] = [
@@ -93,10 +54,10 @@ export const RING_CHECKS: readonly Check[] = [
 	}),
 	check('SPLIT-02', '2.7', 'layout', {
 		text: 'Every power of two up to QueueSizeMax is a queue size.',
-		done: 'run one chain more than there are slots, with sizes of 1, 2, 16 and the largest power of two',
+		done: 'run one chain more than there are slots, with sizes of 1, 2, 16 and the largest, up to 1024',
 		async run(probe) {
 			probe.driver.write('QueueSel', 0);
-			const largest = 2 ** Math.floor(Math.log2(probe.driver.read('QueueSizeMax')));
+			const largest = 2 ** Math.floor(Math.log2(Math.min(probe.driver.read('QueueSizeMax'), 1024)));
 			for (const size of new Set([1, 2, 16, largest].filter((size) => size <= largest))) {
 				await probe.start({quiet: true, unready: 'inflateq'});
 				probe.queues.set('inflateq', probe.driver.setupQueue(0, size));
@@ -129,7 +90,9 @@ export const RING_CHECKS: readonly Check[] = [
 					const buffer = name === 'statsq' ? probe.bytes(4, 0, 1, 2, 3, 4, 5, 6, 7, 8) : probe.pfns(0, 1, 2);
 					const unchanged = probe.remember(`buffer of ${name}`, Number(buffer.addr), buffer.len);
 					await probe.send(queue, buffer);
-					await probe.device.host.requestStats?.();
+					if (name === 'statsq') {
+						await probe.device.host.requestStats?.();
+					}
 					unchanged();
 				}
 			}
@@ -179,80 +142,6 @@ export const RING_CHECKS: readonly Check[] = [
 			await probe.kick(queue);
 			probe.expect(queue.usedIdx > 0, 'no chain came back');
 			unchanged();
-		},
-	}),
-	check('SPLIT-12.indirect', '2.7.5.1', 'MUST', {
-		text: 'An indirect table is never written.',
-		done: 'inflate through an indirect table of two buffers, compare the table before and after',
-		async run(probe) {
-			await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
-			const queue = probe.queue('inflateq');
-			const head = queue.chain(readable(0, 1));
-			const table = queue.indirectTable(probe.pfns(0), probe.pfns(1));
-			queue.writeDescriptor(head, {addr: table, len: 2 * VIRTQ_DESC.sizeBytes, flags: VIRTQ_DESC_F_INDIRECT});
-			const unchanged = probe.remember('indirect table', table, 2 * VIRTQ_DESC.sizeBytes);
-			queue.makeAvailable(head);
-			await probe.kick(queue);
-			probe.expectUsed(queue, head);
-			unchanged();
-		},
-	}),
-	check('SPLIT-20', '2.7.5.3.2', 'MUST', {
-		text: 'WRITE on the descriptor that refers to an indirect table is ignored.',
-		done: 'inflate through an indirect table with flags INDIRECT and WRITE',
-		run: (probe) => useIndirect(probe, 0, VIRTQ_DESC_F_WRITE),
-	}),
-	check('SPLIT-21', '2.7.5.3.2', 'MUST', {
-		text: 'Ordinary descriptors may be followed by one that refers to an indirect table.',
-		done: 'inflate with one ordinary descriptor and one indirect table in the same chain',
-		run: (probe) => useIndirect(probe, 1),
-	}),
-	check('SPLIT-22', '2.7.5.3', 'layout', {
-		text: 'An indirect table starts at its entry 0 and goes on by next.',
-		done: 'inflate through an indirect table of two buffers',
-		run: (probe) => useIndirect(probe, 0),
-	}),
-	check('SPLIT-22.next', '2.7.5.3', 'layout', {
-		text: 'The entries of an indirect table are chained by next, in whatever order they stand.',
-		done: 'inflate through a table whose entry 0 goes on with 2 and ends in 1; entry 3 is in no chain',
-		async run(probe) {
-			await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
-			const queue = probe.queue('inflateq');
-			const plain = await probe.inflatedState(4);
-			probe.fill(0, 4);
-			const table = queue.indirectTable(...[0, 2, 1, 3].map((page) => probe.pfns(page)));
-			const {at} = VIRTQ_DESC.fields.next;
-			probe.device.ram.write16(table + at, 2);
-			probe.device.ram.write16(table + 2 * VIRTQ_DESC.sizeBytes + at, 1);
-			probe.device.ram.write16(table + VIRTQ_DESC.sizeBytes + VIRTQ_DESC.fields.flags.at, 0);
-			probe.seeBytes('table', table, 4 * VIRTQ_DESC.sizeBytes);
-			const head = queue.chain(readable(0, 1));
-			queue.writeDescriptor(head, {addr: table, len: 4 * VIRTQ_DESC.sizeBytes, flags: VIRTQ_DESC_F_INDIRECT});
-			queue.makeAvailable(head);
-			await probe.kick(queue);
-			probe.expectUsed(queue, head);
-			for (const page of [0, 1, 2]) {
-				probe.equal(`page ${page} of the chain`, probe.pageState(page), plain);
-			}
-			probe.expectKept('in the table, not in the chain', 3);
-		},
-	}),
-	check('SPLIT-22.alignment', '2.7.5.3', 'layout', {
-		text: 'An indirect table needs no alignment.',
-		done: 'inflate through an indirect table at an odd address',
-		async run(probe) {
-			await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
-			const queue = probe.queue('inflateq');
-			const plain = await probe.inflatedState(4);
-			probe.fill(0, 1);
-			const {addr, len} = probe.pfns(0);
-			const table = probe.driver.alloc(32) + 1;
-			queue.writeDescriptor(0, {addr, len}, table);
-			queue.writeDescriptor(0, {addr: table, len: 16, flags: VIRTQ_DESC_F_INDIRECT});
-			queue.makeAvailable(0);
-			await probe.kick(queue);
-			probe.expectUsed(queue, 0);
-			probe.equal('page of the table', probe.pageState(0), plain);
 		},
 	}),
 	check('SPLIT-30.id', '2.7.8', 'layout', {
