@@ -2,6 +2,7 @@
 import type {AccessWidth, MmioDevice} from '../board/bus.js';
 import {VIRTIO_BASE, virtioIrq} from '../board/memory-map.js';
 import type {GuestRam} from '../host/ram.js';
+import {VmsimError} from '../errors.js';
 import {PAGE_SIZE} from '../units.js';
 import {VIRTIO_BALLOON_CONFIG, VIRTIO_BALLOON_S} from '../virtio/balloon/spec.js';
 import {MMIO_CONFIG_AT} from '../virtio/spec.js';
@@ -11,6 +12,9 @@ import {sleepSync} from './sleep.js';
 /** QEMU's timer runs in its main loop: this is how long we give it, and how often. */
 const POLL_MS = 1;
 const TIMER_PATIENCE_MS = 500;
+const MIGRATION_PATIENCE_MS = 5000;
+/** A page of zeros is nine bytes of the stream: 16 MiB of them last for half a minute. */
+const MIGRATION_BYTES_PER_SECOND = 1024;
 /** What QEMU calls the tags of VIRTIO 1.4 5.5.6.4 (hw/virtio/virtio-balloon.c, balloon_stat_names). */
 const STAT_NAMES: Readonly<Record<string, number>> = {
 	'stat-swap-in': VIRTIO_BALLOON_S.SWAP_IN,
@@ -50,9 +54,14 @@ export class QemuBalloon implements MmioDevice {
 		return this.process.level(virtioIrq(0));
 	}
 
-	/** Asks for a balloon of so many pages. QMP asks for what is left of memory, in bytes. */
+	/** Asks for a balloon of so many pages. */
 	setTargetPages(pages: number): void {
-		this.process.qmp.execute('balloon', {value: this.ram.sizeBytes - pages * PAGE_SIZE});
+		this.setLogicalBytes(this.ram.sizeBytes - pages * PAGE_SIZE);
+	}
+
+	/** QMP `balloon`: what is to be left of memory, bytes. */
+	setLogicalBytes(bytes: number): void {
+		this.process.qmp.execute('balloon', {value: bytes});
 		this.process.sync();
 	}
 
@@ -63,6 +72,28 @@ export class QemuBalloon implements MmioDevice {
 			target: word(VIRTIO_BALLOON_CONFIG.num_pages.at),
 			actual: word(VIRTIO_BALLOON_CONFIG.actual.at),
 		};
+	}
+
+	/** QMP `query-balloon`: what is left of memory, bytes. */
+	logicalBytes(): number {
+		return (this.process.qmp.execute('query-balloon') as {actual: number}).actual;
+	}
+
+	/**
+	 * Opens a round of free page hints: live migration does, and asks for them under a new command id. It is sent to
+	 * nobody, and so slowly that the round stays open.
+	 */
+	startHinting(): void {
+		const {qmp} = this.process;
+		qmp.execute('migrate-set-parameters', {'max-bandwidth': MIGRATION_BYTES_PER_SECOND});
+		qmp.execute('migrate', {uri: 'exec:cat >/dev/null'});
+		this.#awaitMigration('active');
+	}
+
+	/** Ends the round: the migration is given up. */
+	doneHinting(): void {
+		this.process.qmp.execute('migrate_cancel');
+		this.#awaitMigration('cancelled');
 	}
 
 	/**
@@ -105,5 +136,17 @@ export class QemuBalloon implements MmioDevice {
 
 	close(): void {
 		this.process.close();
+	}
+
+	#awaitMigration(state: string): void {
+		for (let waited = 0; waited < MIGRATION_PATIENCE_MS; waited += POLL_MS) {
+			const {status} = this.process.qmp.execute('query-migrate') as {status?: string};
+			if (status === state) {
+				this.process.sync();
+				return;
+			}
+			sleepSync(POLL_MS);
+		}
+		throw new VmsimError('QEMU_FAILED', `QEMU's migration is not ${state} after ${MIGRATION_PATIENCE_MS} ms`);
 	}
 }

@@ -19,7 +19,7 @@ import {findQemu, WANTED, type QemuProgram} from './program.js';
 import {Qmp} from './qmp.js';
 import {sleepSync} from './sleep.js';
 
-export {qemuIsInstalled} from './program.js';
+export {qemuIsInstalled, qemuVersion} from './program.js';
 
 /** The hart parks here: wfi; j .-4. */
 const PARK = Uint8Array.of(0x73, 0x00, 0x50, 0x10, 0x6f, 0xf0, 0xdf, 0xff);
@@ -38,6 +38,9 @@ const UNATTACHED = '/machine/unattached';
 const MOST_POSTED = 1000;
 const MOST_POSTED_BYTES = 64 * 1024;
 
+/** QEMU's on-off properties of a device: `page-poison`, `free-page-hint`, ... */
+export type QemuProperties = Readonly<Record<string, 'on' | 'off'>>;
+
 export interface QemuOptions {
 	/** Guest memory, a multiple of 1 MiB. */
 	readonly sizeBytes?: number;
@@ -48,6 +51,8 @@ export interface QemuOptions {
 	readonly watch?: 'sources' | 'harts';
 	/** Offers DEFLATE_ON_OOM. Default false. */
 	readonly deflateOnOom?: boolean;
+	/** Properties of the balloon under QEMU's names, over `free-page-reporting=on` and the above. */
+	readonly properties?: QemuProperties;
 	/** A unix socket on which QEMU speaks QMP with whoever else likes. */
 	readonly qmpSocket?: string;
 	/** QEMU is ended by then, s. Default 120. */
@@ -252,7 +257,11 @@ export class QemuProcess implements MmioDevice {
 		return `${path} (${version}) ${readFileSync(file, 'utf8')}${words && `: ${words}`}`;
 	}
 
-	#arguments(memory: string, sizeBytes: number, {deflateOnOom = false, qmpSocket}: QemuOptions): string[] {
+	#arguments(
+		memory: string,
+		sizeBytes: number,
+		{deflateOnOom = false, properties, qmpSocket}: QemuOptions,
+	): string[] {
 		const size = `${sizeBytes / MiB}M`;
 		return [
 			...['-machine', 'virt,accel=tcg,memory-backend=mem', '-m', size],
@@ -262,9 +271,7 @@ export class QemuProcess implements MmioDevice {
 			...['-qmp', `pipe:${join(this.#folder, 'qmp')}`],
 			...(qmpSocket === undefined ? [] : ['-qmp', `unix:${qmpSocket},server=on,wait=off`]),
 			...['-global', 'virtio-mmio.force-legacy=false', '-global', 'virtio-mmio.ioeventfd=off'],
-			'-device',
-			'virtio-balloon-device,id=balloon,bus=virtio-mmio-bus.0,free-page-reporting=on,deflate-on-oom=' +
-				(deflateOnOom ? 'on' : 'off'),
+			...balloonArguments({'deflate-on-oom': deflateOnOom ? 'on' : 'off', ...properties}),
 		];
 	}
 
@@ -288,6 +295,16 @@ export class QemuProcess implements MmioDevice {
 		}
 		this.#onLine(line, what === 'raise');
 	}
+}
+
+function balloonArguments(given: QemuProperties): string[] {
+	const properties: QemuProperties = {'free-page-reporting': 'on', ...given};
+	const list = Object.entries(properties).map(([name, value]) => `,${name}=${value}`);
+	const device = `virtio-balloon-device,id=balloon,bus=virtio-mmio-bus.0${list.join('')}`;
+	return properties['free-page-hint'] === 'on'
+		? // Hints are taken by a thread of their own.
+			['-object', 'iothread,id=hints', '-device', `${device},iothread=hints`]
+		: ['-device', device];
 }
 
 function hex(value: number): string {

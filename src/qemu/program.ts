@@ -33,6 +33,11 @@ export function qemuIsInstalled(): boolean {
 	return spawnSync(qemuPath(), ['--version'], {timeout: VERSION_TIMEOUT_MS}).status === 0;
 }
 
+/** "7.2.22", or undefined where QEMU is not installed. */
+export function qemuVersion(): string | undefined {
+	return qemuIsInstalled() ? findQemu().version : undefined;
+}
+
 /** Throws UsageError for a program that is missing, cannot be run, is not QEMU, or is too old. */
 export function findQemu(path = qemuPath()): QemuProgram {
 	const {error, status, signal, stdout, stderr} = spawnSync(path, ['--version'], {

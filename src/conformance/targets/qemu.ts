@@ -11,28 +11,30 @@ const ANSWER_MS = 4000;
 
 export const qemuTarget: ConformanceTarget = {
 	name: 'qemu',
-	start(): TargetDevice {
-		const balloon = new QemuBalloon({watch: 'sources', deflateOnOom: true, answerMs: ANSWER_MS});
-		return {
-			mmio: balloon,
-			ram: balloon.ram,
-			queueNumbering: 'consecutive',
-			host: {
-				setTargetPages: (pages) => balloon.setTargetPages(pages),
-				requestStats: () => balloon.requestStats(),
-				stats: () => balloon.stats(),
-			},
-			interruptLevel: () => balloon.interruptLevel(),
-			settle: () => balloon.process.sync(),
-			advance(ns) {
-				sleepSync(Math.min(ns / NS_PER_MS, LONGEST_WAIT_MS));
-				balloon.process.sync();
-			},
-			close: () => balloon.close(),
-		};
-	},
+	start: () => qemuDevice(new QemuBalloon({watch: 'sources', deflateOnOom: true, answerMs: ANSWER_MS})),
 	close() {},
 };
+
+/** A balloon whose interrupt sources are watched. */
+export function qemuDevice(balloon: QemuBalloon): TargetDevice {
+	return {
+		mmio: balloon,
+		ram: balloon.ram,
+		queueNumbering: 'consecutive',
+		host: {
+			setTargetPages: (pages) => balloon.setTargetPages(pages),
+			requestStats: () => balloon.requestStats(),
+			stats: () => balloon.stats(),
+		},
+		interruptLevel: () => balloon.interruptLevel(),
+		settle: () => balloon.process.sync(),
+		advance(ns) {
+			sleepSync(Math.min(ns / NS_PER_MS, LONGEST_WAIT_MS));
+			balloon.process.sync();
+		},
+		close: () => balloon.close(),
+	};
+}
 
 /** Starts one QEMU for nothing, so that one which cannot be used is known before the first check. */
 export function openQemuTarget(): ConformanceTarget {
