@@ -3,10 +3,10 @@
  * line of text in, text out.
  */
 import {SizeSyntaxError, NS_PER_S, parseSize} from '../units.js';
-import {TOPICS, bothSizes, logicalBytes} from './info.js';
+import {TOPICS, bothSizes} from './info.js';
 import {dumpMemory, parseAddress, parseDumpFormat} from './memory-dump.js';
 import {MonitorError, type Monitored} from './monitored.js';
-import {setLogicalBytes} from './balloon-target.js';
+import {logicalBytes, setLogicalBytes} from './balloon-target.js';
 
 interface Command {
 	readonly usage: string;

@@ -13,6 +13,7 @@ import {processRssBytes} from '../host/rss.js';
 import {MiB, PAGE_SIZE, formatSeconds, formatSize} from '../units.js';
 import {VIRTIO_BALLOON_FEATURES, VIRTIO_BALLOON_S} from '../virtio/balloon/spec.js';
 import {DeviceStatus, VIRTIO_FEATURES, VIRTQ_DESC_F_WRITE} from '../virtio/spec.js';
+import {logicalBytes} from './balloon-target.js';
 import {MonitorError, type Monitored} from './monitored.js';
 import {viewChain, viewQueue, viewQueues, type QueueView} from './queues.js';
 
@@ -37,11 +38,6 @@ const PAGEBLOCKS_PER_LINE = 64;
 const CHAINS_SHOWN = 8;
 const BUFFERS_SHOWN = 8;
 const FEATURE_BITS = Object.entries({...VIRTIO_BALLOON_FEATURES, ...VIRTIO_FEATURES});
-
-/** Bytes of guest memory that are not in a balloon of so many pages: what QEMU calls the balloon's size. */
-export function logicalBytes({machine}: Monitored, balloonPages: number): number {
-	return machine.memory.sizeBytes - balloonPages * PAGE_SIZE;
-}
 
 /** Bytes for people and for scripts: `512 MiB (536870912 bytes)`. */
 export function bothSizes(bytes: number): string {

@@ -1,7 +1,6 @@
 /** The commands of QMP: a table of name to function of run and arguments (QEMU 7.2 qapi/*.json). */
-import {setLogicalBytes} from '../balloon-target.js';
+import {logicalBytes, setLogicalBytes} from '../balloon-target.js';
 import {runCommand} from '../commands.js';
-import {logicalBytes} from '../info.js';
 import {MonitorError, type Monitored} from '../monitored.js';
 import type {Arguments} from './arguments.js';
 import type {Json} from './json.js';

@@ -1,7 +1,7 @@
 /** QMP on a unix socket: a session per client, any number of them, and the events of the run for all. */
 import {createServer, type Server, type Socket} from 'node:net';
 import {UsageError} from '../../errors.js';
-import {logicalBytes} from '../info.js';
+import {logicalBytes} from '../balloon-target.js';
 import type {Monitored} from '../monitored.js';
 import type {ControlEvent} from '../run-control.js';
 import {qmpCommands, qmpVersion} from './commands.js';
