@@ -1,0 +1,144 @@
+/**
+ * `npm run golden [-- --case PATTERN] [--target MODULE] [--record] [--docs]`: plays the golden cases on our device and,
+ * where release 7.2 is installed, on QEMU's, and compares with what is recorded. Exit 1 for an outcome that is not the
+ * recorded one, 2 for bad input. `--target` plays them on a device of yours instead, and compares with QEMU; `--record`
+ * writes QEMU's outcomes anew; `--docs` only writes docs/golden-cases.md.
+ */
+import {readFileSync, writeFileSync} from 'node:fs';
+import {parseArgs} from 'node:util';
+import prettier from 'prettier';
+import {UsageError} from '../src/errors.js';
+import {expectedOfOurs, type GoldenCase, type GoldenOutcome} from '../src/conformance/golden/case.js';
+import {goldenDocument} from '../src/conformance/golden/document.js';
+import {GOLDEN_FOLDER, loadGolden} from '../src/conformance/golden/files.js';
+import {differingFields} from '../src/conformance/golden/judge.js';
+import {playGolden} from '../src/conformance/golden/player.js';
+import {
+	builtinGoldenTarget,
+	goldenTarget,
+	qemuGoldenTarget,
+	type GoldenTarget,
+} from '../src/conformance/golden/targets.js';
+import {openTarget} from '../src/conformance/targets/open.js';
+import {qemuVersion} from '../src/qemu/process.js';
+
+/** The release whose outcomes are recorded. */
+const RELEASE = '7.2.';
+const DOCUMENT = new URL('../../docs/golden-cases.md', import.meta.url);
+const INTRODUCTION = new URL('introduction.md', GOLDEN_FOLDER);
+
+function selectCases(cases: readonly GoldenCase[], pattern: string): GoldenCase[] {
+	const [before, after] = pattern.split('*', 2) as [string, string?];
+	const selected = cases.filter(({id}) =>
+		after === undefined ? id === before : id.startsWith(before) && id.endsWith(after),
+	);
+	if (selected.length === 0) {
+		throw new UsageError(`--case ${pattern}: legal are ${cases.map(({id}) => id).join(', ')}`);
+	}
+	return selected;
+}
+
+/** "equal", or the fields that are not as expected, as they would stand in the file. */
+async function compare(
+	one: GoldenCase,
+	target: GoldenTarget,
+	expected: GoldenOutcome | undefined,
+): Promise<string> {
+	const fields = differingFields(await playGolden(one, target), expected);
+	return Object.keys(fields).length === 0 ? 'equal' : JSON.stringify(fields);
+}
+
+async function play(cases: readonly GoldenCase[], withQemu: boolean): Promise<number> {
+	let wrong = 0;
+	console.log('| case | QEMU | ours |\n|---|---|---|');
+	for (const one of cases) {
+		const theirs = withQemu ? await compare(one, qemuGoldenTarget, one.qemu) : 'not played';
+		const ours = await compare(one, builtinGoldenTarget, expectedOfOurs(one));
+		const isAsRecorded = ours === 'equal' && ['equal', 'not played'].includes(theirs);
+		wrong += isAsRecorded ? 0 : 1;
+		const show = (outcome: string, good: string): string =>
+			outcome === 'equal' ? good : outcome.replace('{', 'NOT AS RECORDED {');
+		const why = one.differs ? `differs: ${one.differs.because.join(', ')}` : 'equal';
+		console.log(`| ${one.id} | ${show(theirs, 'as recorded')} | ${show(ours, why)} |`);
+	}
+	const differing = cases.filter(({differs}) => differs).length;
+	console.log(
+		`${cases.length} cases: ${cases.length - differing} equal, ${differing} different with a reason, ${wrong} not as recorded`,
+	);
+	return wrong > 0 ? 1 : 0;
+}
+
+/** Plays the cases that ask for no property of the device on somebody's target. */
+async function playOn(cases: readonly GoldenCase[], target: GoldenTarget): Promise<number> {
+	const playable = cases.filter(({device}) => device === undefined);
+	let equal = 0;
+	console.log(`| case | ${target.name} against QEMU |\n|---|---|`);
+	for (const one of playable) {
+		const outcome = await compare(one, target, one.qemu);
+		equal += outcome === 'equal' ? 1 : 0;
+		console.log(`| ${one.id} | ${outcome} |`);
+	}
+	console.log(`${playable.length} cases: ${equal} equal`);
+	return equal < playable.length ? 1 : 0;
+}
+
+/** Writes QEMU's outcome into the files, for the cases that are selected. */
+async function record(selected: readonly GoldenCase[]): Promise<void> {
+	const ids = new Set(selected.map(({id}) => id));
+	for (const [name, file] of loadGolden().files) {
+		const path = new URL(name, GOLDEN_FOLDER);
+		const cases = [];
+		for (const one of file.cases) {
+			if (ids.has(one.id)) {
+				const {differs, ...rest} = one;
+				const qemu = await playGolden({...file.setup, ...one}, qemuGoldenTarget);
+				cases.push({...rest, qemu, ...(differs && {differs})});
+			} else {
+				cases.push(one);
+			}
+		}
+		const options = await prettier.resolveConfig(path);
+		writeFileSync(
+			path,
+			await prettier.format(JSON.stringify({...file, cases}), {...options, parser: 'json'}),
+		);
+	}
+}
+
+function writeDocument(): void {
+	writeFileSync(DOCUMENT, goldenDocument(loadGolden(), readFileSync(INTRODUCTION, 'utf8')));
+}
+
+try {
+	const {values} = parseArgs({
+		options: {
+			case: {type: 'string', default: '*'},
+			target: {type: 'string'},
+			record: {type: 'boolean', default: false},
+			docs: {type: 'boolean', default: false},
+		},
+	});
+	const cases = selectCases(loadGolden().cases, values.case);
+	const version = qemuVersion();
+	const withQemu = version?.startsWith(RELEASE) ?? false;
+	if (values.docs) {
+		writeDocument();
+	} else if (values.record) {
+		if (!withQemu) {
+			throw new UsageError(`--record: needs QEMU ${RELEASE}x, here is ${version ?? 'none'}`);
+		}
+		await record(cases);
+		writeDocument();
+	} else if (values.target !== undefined) {
+		process.exitCode = await playOn(cases, goldenTarget(await openTarget(values.target)));
+	} else {
+		process.exitCode = await play(cases, withQemu);
+	}
+} catch (error) {
+	const wrongOption = (error as {code?: string}).code?.startsWith('ERR_PARSE_ARGS');
+	if (!(error instanceof UsageError) && !wrongOption) {
+		throw error;
+	}
+	console.error(`golden: ${(error as Error).message}`);
+	process.exitCode = 2;
+}

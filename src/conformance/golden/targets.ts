@@ -1,0 +1,101 @@
+/** Devices that golden cases are played on: ours and QEMU's with the properties that a case asks for, and any other. */
+import {balloonPages, leftBytes} from '../../monitor/balloon-target.js';
+import {QemuBalloon} from '../../qemu/balloon.js';
+import type {QemuProperties} from '../../qemu/process.js';
+import {UsageError} from '../../errors.js';
+import {VirtioBalloon} from '../../virtio/balloon/balloon.js';
+import type {BalloonFeatureOptions} from '../../virtio/balloon/features.js';
+import type {ConformanceTarget, TargetDevice} from '../target.js';
+import {builtinDevice} from '../targets/builtin.js';
+import {DeviceTarget} from '../targets/device-target.js';
+import {qemuDevice} from '../targets/qemu.js';
+import type {HostDeed} from './step.js';
+
+/** What the host does; it returns what it learned, or a promise of it. A deed that the host refuses throws. */
+export type GoldenHost = Partial<Record<HostDeed, (value: number) => unknown>>;
+
+export interface GoldenDevice {
+	readonly device: TargetDevice;
+	readonly host: GoldenHost;
+}
+
+export interface GoldenTarget {
+	readonly name: string;
+	/** A fresh device. */
+	start(properties: QemuProperties): Promise<GoldenDevice>;
+}
+
+/** Our names for QEMU's properties. */
+const FEATURE_OPTIONS: Readonly<Record<string, keyof BalloonFeatureOptions>> = {
+	'free-page-reporting': 'pageReporting',
+	'free-page-hint': 'freePageHint',
+	'page-poison': 'pagePoison',
+	'deflate-on-oom': 'deflateOnOom',
+};
+
+function featureOptions(properties: QemuProperties): BalloonFeatureOptions {
+	return Object.fromEntries(
+		Object.entries(properties).map(([name, value]) => {
+			const option = FEATURE_OPTIONS[name];
+			if (option === undefined) {
+				const legal = Object.keys(FEATURE_OPTIONS).join(', ');
+				throw new UsageError(`device property "${name}": legal are ${legal}`);
+			}
+			return [option, value === 'on'];
+		}),
+	);
+}
+
+export const builtinGoldenTarget: GoldenTarget = {
+	name: 'vmsim',
+	async start(properties) {
+		const balloon = new VirtioBalloon({features: featureOptions(properties)});
+		const target = new DeviceTarget('vmsim', (parts) => builtinDevice(parts, balloon));
+		const {device, host} = await goldenTarget(target).start({});
+		return {
+			device,
+			host: {...host, 'query-balloon': () => leftBytes(device.ram.sizeBytes, balloon.actualPages)},
+		};
+	},
+};
+
+export const qemuGoldenTarget: GoldenTarget = {
+	name: 'QEMU',
+	async start(properties) {
+		const balloon = new QemuBalloon({watch: 'sources', properties});
+		return {
+			device: qemuDevice(balloon),
+			host: {
+				balloon: (bytes) => balloon.setLogicalBytes(bytes),
+				'query-balloon': () => balloon.logicalBytes(),
+				'request-stats': () => balloon.requestStats(),
+				stats: () => balloon.stats(),
+				'start-hinting': () => balloon.startHinting(),
+				'done-hinting': () => balloon.doneHinting(),
+			},
+		};
+	},
+};
+
+/** A target of the conformance kit, with the properties that it has: a case that asks for others is not for it. */
+export function goldenTarget(target: ConformanceTarget): GoldenTarget {
+	return {
+		name: target.name,
+		async start() {
+			const device = await target.start();
+			const {host, ram} = device;
+			return {
+				device,
+				host: {
+					...(host.setTargetPages && {
+						balloon: (bytes) => host.setTargetPages!(balloonPages(ram.sizeBytes, bytes)),
+					}),
+					...(host.requestStats && {'request-stats': () => host.requestStats!()}),
+					...(host.stats && {stats: () => host.stats!()}),
+					...(host.startHinting && {'start-hinting': () => host.startHinting!()}),
+					...(host.doneHinting && {'done-hinting': () => host.doneHinting!()}),
+				},
+			};
+		},
+	};
+}
