@@ -5,12 +5,17 @@
 import type {DiscardResult, GuestRam} from '../host/ram.js';
 import type {MemoryAccess} from './target.js';
 
+/** Hears of an access when it has happened; `result` comes with a discard. */
+export type AccessListener = (access: MemoryAccess, result?: DiscardResult) => void;
+
 export class WatchedRam implements GuestRam {
 	readonly #ram: GuestRam;
+	readonly #onAccess: AccessListener | undefined;
 	#accesses: MemoryAccess[] | undefined;
 
-	constructor(ram: GuestRam) {
+	constructor(ram: GuestRam, onAccess?: AccessListener) {
 		this.#ram = ram;
+		this.#onAccess = onAccess;
 	}
 
 	get base(): number {
@@ -51,18 +56,18 @@ export class WatchedRam implements GuestRam {
 	}
 
 	write8(address: number, value: number): void {
-		this.#note('write', address, 1);
 		this.#ram.write8(address, value);
+		this.#note('write', address, 1);
 	}
 
 	write16(address: number, value: number): void {
-		this.#note('write', address, 2);
 		this.#ram.write16(address, value);
+		this.#note('write', address, 2);
 	}
 
 	write32(address: number, value: number): void {
-		this.#note('write', address, 4);
 		this.#ram.write32(address, value);
+		this.#note('write', address, 4);
 	}
 
 	readBytes(address: number, into: Uint8Array): Uint8Array {
@@ -71,25 +76,28 @@ export class WatchedRam implements GuestRam {
 	}
 
 	writeBytes(address: number, bytes: Uint8Array): void {
-		this.#note('write', address, bytes.length);
 		this.#ram.writeBytes(address, bytes);
+		this.#note('write', address, bytes.length);
 	}
 
 	fill32(address: number, sizeBytes: number, word: number): void {
-		this.#note('write', address, sizeBytes);
 		this.#ram.fill32(address, sizeBytes, word);
+		this.#note('write', address, sizeBytes);
 	}
 
 	discard(base: number, sizeBytes: number): DiscardResult {
-		this.#note('discard', base, sizeBytes);
-		return this.#ram.discard(base, sizeBytes);
+		const result = this.#ram.discard(base, sizeBytes);
+		this.#note('discard', base, sizeBytes, result);
+		return result;
 	}
 
 	flushDiscards(): void {
 		this.#ram.flushDiscards();
 	}
 
-	#note(kind: MemoryAccess['kind'], address: number, sizeBytes: number): void {
-		this.#accesses?.push({kind, address, sizeBytes});
+	#note(kind: MemoryAccess['kind'], address: number, sizeBytes: number, result?: DiscardResult): void {
+		const access = {kind, address, sizeBytes};
+		this.#accesses?.push(access);
+		this.#onAccess?.(access, result);
 	}
 }
