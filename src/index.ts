@@ -92,7 +92,7 @@ export {ProtocolChecker, allRules} from './inspect/check/checker.js';
 export type {Rule, Violation} from './inspect/check/rule.js';
 export {watchLive} from './inspect/views/live.js';
 
-// The test kit: a scripted driver, a scripted device, and the conformance checks (docs/kit.md).
+// The test kit: a scripted driver and device, captures played again, and the conformance checks (docs/kit.md).
 export {
 	ScriptedDriver,
 	featureBits,
@@ -110,6 +110,10 @@ export {
 	type ScriptedChain,
 	type ScriptedDeviceOptions,
 } from './kit/scripted-device.js';
+export {DeviceTap, type DeviceTapOptions} from './kit/device-tap.js';
+export {readTraffic, TrafficReader, type CapturedTraffic} from './kit/captured-traffic.js';
+export {replayCapture, type NotPlayed, type ReplayOptions, type ReplayResult} from './kit/capture-replay.js';
+export type {Divergence, Evidence} from './kit/replay-comparison.js';
 export type {ConformanceTarget, HostActions, MemoryAccess, TargetDevice} from './conformance/target.js';
 export {
 	DeviceTarget,
@@ -117,6 +121,7 @@ export {
 	type DeviceParts,
 	type TestedDevice,
 } from './conformance/targets/device-target.js';
+export {builtinDevice} from './conformance/targets/builtin.js';
 export type {Check, CheckResult, Verdict} from './conformance/check.js';
 export {DEVICE_CHECKS} from './conformance/checks/all.js';
 export {runChecks, selectChecks} from './conformance/runner.js';
