@@ -2,7 +2,7 @@
  * The wiring list: the one file that knows every part of a machine and says what is connected to what.
  */
 import {buildDeviceTree, type DeviceTreeOptions} from './board/device-tree.js';
-import {Bus} from './board/bus.js';
+import {Bus, type MmioDevice} from './board/bus.js';
 import {Clint} from './board/clint.js';
 import {Clock} from './board/clock.js';
 import {Finisher, type Finish} from './board/finisher.js';
@@ -40,6 +40,8 @@ export interface MachineConnections {
 	/** One byte that the guest sends through the UART, which is where its SBI console goes too. */
 	transmit?: (byte: number) => void;
 	deviceTree?: Omit<DeviceTreeOptions, 'ramBytes'>;
+	/** What sits in the balloon's slot instead of the machine's own balloon: a device for the guest's driver to meet. */
+	device?: (parts: {ram: GuestMemory; setInterrupt: (level: boolean) => void; clock: Clock}) => MmioDevice;
 	/** A host that several machines share; by default each has its own. */
 	host?: HostMemory;
 	/** What lies in RAM at reset besides the firmware. */
@@ -98,12 +100,13 @@ export class Machine {
 			irq: (level) => plic.setSource(map.UART_IRQ, level),
 		});
 		const {features, queueNumbering, latencyNs} = config.balloon;
+		const setInterrupt = (level: boolean): void => plic.setSource(map.virtioIrq(BALLOON_SLOT), level);
 		this.balloon = new VirtioBalloon({features, queueNumbering});
 		this.transport = new VirtioMmioTransport({
 			slot: BALLOON_SLOT,
 			device: this.balloon,
 			ram: memory,
-			setInterrupt: (level) => plic.setSource(map.virtioIrq(BALLOON_SLOT), level),
+			setInterrupt,
 			defer: (run) => clock.after(latencyNs, run),
 			trace,
 		});
@@ -123,8 +126,9 @@ export class Machine {
 		bus.attach('clint', map.CLINT_BASE, map.CLINT_SIZE, this.clint);
 		bus.attach('plic', map.PLIC_BASE, map.PLIC_SIZE, plic);
 		bus.attach('uart', map.UART_BASE, map.UART_SIZE, this.uart);
+		const occupant = connections.device?.({ram: memory, setInterrupt, clock}) ?? this.transport;
 		for (let slot = 0; slot < map.VIRTIO_SLOTS; slot++) {
-			const device = slot === BALLOON_SLOT ? this.transport : new EmptySlot();
+			const device = slot === BALLOON_SLOT ? occupant : new EmptySlot();
 			bus.attach(`virtio-mmio.${slot}`, map.virtioBase(slot), map.VIRTIO_SIZE, device);
 		}
 

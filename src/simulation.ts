@@ -91,7 +91,7 @@ export class Simulation {
 	/** Builds the machine and runs its firmware up to the kernel's entry. `transmit` gets the bytes that the guest prints. */
 	static async create(
 		plan: SimulationPlan,
-		connections: Pick<MachineConnections, 'transmit'> = {},
+		connections: Pick<MachineConnections, 'transmit' | 'device'> = {},
 	): Promise<Simulation> {
 		const {replay} = plan;
 		const config = replay ? {...plan.machine, guestMemBytes: replay.guestMemBytes} : plan.machine;
