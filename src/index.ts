@@ -105,6 +105,7 @@ export {
 } from './kit/scripted-driver.js';
 export {
 	ScriptedDevice,
+	type Access,
 	type ChainAnswer,
 	type ScriptedBuffer,
 	type ScriptedChain,

@@ -1,18 +1,14 @@
 /** `vmsim check`: does the traffic of a capture keep to the specification? Silent and 0, or each violation and 1. */
 import type {CommandModule} from 'yargs';
 import {UsageError} from '../errors.js';
-import {formatTime} from '../inspect/access.js';
 import {ProtocolChecker, allRules} from '../inspect/check/checker.js';
-import type {Violation} from '../inspect/check/rule.js';
 import {decodeEvent} from '../inspect/decode.js';
 import {PacketSource} from '../inspect/packet-source.js';
-import {printable} from '../inspect/views/line.js';
 import {captureArgument, readInput} from './capture-input.js';
 import {FdSink, LineOutput, untilBrokenPipe} from './fd-output.js';
+import {violationJson, violationLines} from './violation-output.js';
 
 const FORMATS = ['text', 'ndjson'] as const;
-/** Bytes of evidence that a line shows. */
-const BYTES_SHOWN = 64;
 const FOUND_VIOLATIONS = 1;
 
 interface CheckArguments {
@@ -57,7 +53,9 @@ async function check(args: CheckArguments): Promise<void> {
 		const isError = violation.rule.severity === 'error';
 		errors += isError ? 1 : 0;
 		if (isError || args.warnings) {
-			output.lines(args.format === 'text' ? asText(violation) : [JSON.stringify(asJson(violation))]);
+			output.lines(
+				args.format === 'text' ? violationLines(violation) : [JSON.stringify(violationJson(violation))],
+			);
 		}
 	});
 	const source = new PacketSource({
@@ -82,32 +80,4 @@ async function check(args: CheckArguments): Promise<void> {
 	if (errors > 0) {
 		process.exitCode = FOUND_VIOLATIONS;
 	}
-}
-
-function hex(bytes: Uint8Array): string {
-	return Buffer.from(bytes).toString('hex').replaceAll(/../g, '$& ').trimEnd();
-}
-
-function asText({rule, number, timeNs, detail, bytes, related}: Violation): string[] {
-	const more = bytes.length > BYTES_SHOWN ? ` ... (${bytes.length} bytes)` : '';
-	return [
-		`packet ${number} (${formatTime(timeNs)} s): ${rule.id}: ${printable(detail)}`,
-		`    ${rule.severity} of the ${rule.party}, ${rule.clause}: ${rule.text}`,
-		...(bytes.length > 0 ? [`    bytes: ${hex(bytes.subarray(0, BYTES_SHOWN))}${more}`] : []),
-		...(related.length > 0 ? [`    see packet${related.length > 1 ? 's' : ''} ${related.join(', ')}`] : []),
-	];
-}
-
-function asJson({rule, number, timeNs, detail, bytes, related}: Violation): object {
-	return {
-		packet: number,
-		time_ns: timeNs,
-		rule: rule.id,
-		severity: rule.severity,
-		party: rule.party,
-		clause: rule.clause,
-		detail,
-		bytes_hex: Buffer.from(bytes).toString('hex'),
-		related_packets: related,
-	};
 }

@@ -9,6 +9,7 @@ import {command as explore} from './explore.js';
 import {command as conformance} from './conformance.js';
 import {command as exportCapture} from './export.js';
 import {command as inspect} from './inspect.js';
+import {command as replay} from './replay.js';
 import {command as report} from './report.js';
 import {command as run} from './run.js';
 import {version} from './version.js';
@@ -74,6 +75,7 @@ try {
 		.command(inspect)
 		.command(check)
 		.command(conformance)
+		.command(replay)
 		.command(report)
 		.command(compare)
 		.command(explore)

@@ -6,7 +6,7 @@
  * and the kick arrives, at the moment of that look: a kick takes as long as it took in the capture. What is not in the
  * capture is not played: it is counted in `notPlayed`, or it ends the replay (`ended`).
  */
-import {NO_TRACE, type VmEvent} from '../events.js';
+import {NO_TRACE, type Trace, type VmEvent} from '../events.js';
 import {RAM_BASE} from '../board/memory-map.js';
 import type {DeviceFactory} from '../conformance/targets/device-target.js';
 import type {HostActions} from '../conformance/target.js';
@@ -18,7 +18,7 @@ import {availRingSizeBytes, descTableSizeBytes, usedRingSizeBytes} from '../virt
 import {VIRTIO_BALLOON_CONFIG} from '../virtio/balloon/spec.js';
 import {DeviceStatus, MMIO_CONFIG_AT, MMIO_REGISTERS, mmioRegisterAt} from '../virtio/spec.js';
 import type {AccessWidth} from '../board/bus.js';
-import {unwrap, type CapturedTraffic, type EventOf} from './captured-traffic.js';
+import {unwrap, type CapturedEvent, type CapturedTraffic, type EventOf} from './captured-traffic.js';
 import {DeviceTap} from './device-tap.js';
 import {ReplayComparison, type Divergence} from './replay-comparison.js';
 import {EndOfReplay, ReplayQueue} from './replay-queue.js';
@@ -76,6 +76,7 @@ class CaptureReplay {
 	readonly #notPlayed = new Map<string, NotPlayed>();
 	readonly #violations: Violation[] = [];
 	readonly #played = {accesses: 0, chains: 0, hostActions: 0};
+	/** There once the device is made. */
 	#tap!: DeviceTap;
 	#index = 0;
 
@@ -86,20 +87,16 @@ class CaptureReplay {
 	}
 
 	async run(create: DeviceFactory): Promise<ReplayResult> {
-		const {events} = this.#traffic;
 		const checker = new ProtocolChecker((violation) => this.#violations.push(violation));
 		const observe = (event: VmEvent) => {
-			const {frame, timeNs} = events[this.#index]!;
+			const {frame, timeNs} = this.#counterpart(event);
 			checker.observe(event, timeNs, frame);
 			this.#comparison.replayed(event);
 		};
-		this.#tap = await DeviceTap.open(create, {
-			ram: this.#memory,
-			trace: {...NO_TRACE, active: true, emit: observe},
-		});
-		const ended = await this.#playAll();
+		const trace = {...NO_TRACE, active: true, emit: observe};
+		const ended = await this.#playAll(create, trace);
 		checker.finish();
-		await this.#tap.close();
+		await this.#tap?.close();
 		return {
 			played: this.#played,
 			compared: this.#comparison.compared,
@@ -111,9 +108,10 @@ class CaptureReplay {
 		};
 	}
 
-	async #playAll(): Promise<ReplayResult['ended']> {
+	async #playAll(create: DeviceFactory, trace: Trace): Promise<ReplayResult['ended']> {
 		const {events, initialTarget} = this.#traffic;
 		try {
+			this.#tap = await DeviceTap.open(create, {ram: this.#memory, trace});
 			if (initialTarget !== 0) {
 				await this.#ask('setTargetPages', initialTarget);
 			}
@@ -134,6 +132,21 @@ class CaptureReplay {
 			const text = error instanceof Error ? error.message : String(error);
 			return {frame, why: error instanceof EndOfReplay ? text : `the device threw: ${text}`};
 		}
+	}
+
+	/** Where the capture has the same, before the driver's next access; else where the replay is. */
+	#counterpart(event: VmEvent): CapturedEvent {
+		const {events} = this.#traffic;
+		for (let at = this.#index; at < events.length; at++) {
+			const {event: other} = events[at]!;
+			if (other.type === 'mmio' && at > this.#index) {
+				break;
+			}
+			if (isSame(event, other)) {
+				return events[at]!;
+			}
+		}
+		return events[this.#index]!;
 	}
 
 	#checkpoint(): void {
@@ -343,6 +356,14 @@ class CaptureReplay {
 			this.#notPlayed.set(what, {what, frame: this.#traffic.events[this.#index]!.frame, count});
 		}
 	}
+}
+
+/** The same kind of event, about the same chain if it is about one. */
+function isSame(a: VmEvent, b: VmEvent): boolean {
+	if (a.type !== b.type || ('queue' in a && 'queue' in b && a.queue !== b.queue)) {
+		return false;
+	}
+	return !('head' in a && 'head' in b) || a.head === b.head;
 }
 
 function isActual(offset: number): boolean {

@@ -143,7 +143,7 @@ export class ReplayComparison {
 	/** A register read: the value in the capture and the one that the device gives now. */
 	read({offset, width, value}: EventOf<'mmio'>, now: number): void {
 		let mask = 2 ** (8 * width) - 1;
-		if (OWN_CHOICE.has(offset)) {
+		if (this.divergence || OWN_CHOICE.has(offset)) {
 			return;
 		}
 		if (offset === MMIO_REGISTERS.InterruptStatus.at && !this.inStep) {

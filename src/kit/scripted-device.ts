@@ -22,6 +22,8 @@ export interface ScriptedChain {
 	indirect: boolean;
 	/** Its device-readable bytes when it arrived. */
 	payload: Uint8Array;
+	/** The same as le32: the page frame numbers of an inflate, say. */
+	words: readonly number[];
 }
 
 /** `hold` keeps the chain; a number completes it at once with that used length. */
@@ -125,6 +127,7 @@ export class ScriptedDevice implements MmioDevice {
 		this.raise(2);
 	}
 
+	/** Sets bits of InterruptStatus, for a reason or for none: 1 is a used buffer, 2 the configuration. */
 	raise(bits: number): void {
 		this.interruptStatus |= bits;
 		this.#updateLine();
@@ -161,6 +164,16 @@ export class ScriptedDevice implements MmioDevice {
 		if (wanted) {
 			this.raise(1);
 		}
+	}
+
+	/** Every chain that was ever popped from one queue. */
+	chainsOn(queue: number): ScriptedChain[] {
+		return this.chains.filter((chain) => chain.queue === queue);
+	}
+
+	/** What the driver wrote to a register, or to the configuration space from 0x100 on, in order. */
+	writesTo(offset: number): number[] {
+		return this.accesses.filter((access) => access.write && access.offset === offset).map(({value}) => value);
 	}
 
 	/** Takes every chain that the driver has made available on a queue. */
@@ -213,7 +226,10 @@ export class ScriptedDevice implements MmioDevice {
 			}
 			buffers.push({address, length, writable: (flags & 2) !== 0});
 			if ((flags & 1) === 0) {
-				return {buffers, indirect, payload: this.#readable(buffers)};
+				const payload = this.#readable(buffers);
+				const view = new DataView(payload.buffer);
+				const words = Array.from({length: payload.length >>> 2}, (_, i) => view.getUint32(4 * i, true));
+				return {buffers, indirect, payload, words};
 			}
 			index = this.#ram.read16(at + 14);
 		}

@@ -129,11 +129,9 @@ export function balloonBench({
 			scheduler.run({untilNs: hart.nowNs() + ns});
 		},
 		/** PFNs of a message, or words of any payload. */
-		words: ({payload}: ScriptedChain): number[] => [
-			...new Uint32Array(payload.buffer, 0, Math.floor(payload.length / 4)),
-		],
+		words: ({words}: ScriptedChain): readonly number[] => words,
 		/** Chains that arrived on a queue. */
-		on: (queue: number): ScriptedChain[] => device.chains.filter((chain) => chain.queue === queue),
+		on: (queue: number): ScriptedChain[] => device.chainsOn(queue),
 	};
 }
 

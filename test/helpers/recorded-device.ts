@@ -25,6 +25,8 @@ const COMMAND_ID = 8;
 const POISON_VAL = 12;
 const PAGES_AT = RAM_BASE + 8 * MiB;
 
+const HOST = new HostMemory({bankBytes: 64 * MiB});
+
 export interface Script {
 	tap: DeviceTap;
 	driver: ScriptedDriver;
@@ -44,7 +46,7 @@ export async function recordDevice(
 		...options
 	}: CaptureOptions & {features?: bigint; queueSize?: number} = {},
 ): Promise<Uint8Array> {
-	const memory = new GuestMemory({base: RAM_BASE, sizeBytes: 16 * MiB, host: new HostMemory()});
+	const memory = new GuestMemory({base: RAM_BASE, sizeBytes: 16 * MiB, host: HOST});
 	const clock = new Clock();
 	const tracer = new Tracer(() => clock.nowNs);
 	const sink = new CollectingSink();

@@ -15,10 +15,16 @@ const NAMED: Readonly<Record<string, () => ConformanceTarget | Promise<Conforman
 /** Throws UsageError for what is neither a target's name nor a module that exports a device. */
 export async function openTarget(text: string): Promise<ConformanceTarget> {
 	const named = NAMED[text];
-	if (named) {
-		return named();
-	}
-	const known = `known: ${Object.keys(NAMED).join(', ')}, or the path of a module`;
+	return named ? named() : new DeviceTarget(text, await loadDevice(text, Object.keys(NAMED)));
+}
+
+/** The same for who needs a device of this process: our own, or a module's. */
+export async function openDevice(text: string): Promise<DeviceFactory> {
+	return text === 'builtin' ? (parts) => builtinDevice(parts) : loadDevice(text, ['builtin']);
+}
+
+async function loadDevice(text: string, names: readonly string[]): Promise<DeviceFactory> {
+	const known = `known: ${names.join(', ')}, or the path of a module`;
 	let module: {createDevice?: unknown};
 	try {
 		module = (await import(pathToFileURL(text).href)) as {createDevice?: unknown};
@@ -29,5 +35,5 @@ export async function openTarget(text: string): Promise<ConformanceTarget> {
 	if (typeof module.createDevice !== 'function') {
 		throw new UsageError(`--target "${text}" exports no function createDevice (${known})`);
 	}
-	return new DeviceTarget(text, module.createDevice as DeviceFactory);
+	return module.createDevice as DeviceFactory;
 }
