@@ -4,6 +4,7 @@
  */
 import {Worker} from 'node:worker_threads';
 import {UsageError} from '../errors.js';
+import {MiB} from '../units.js';
 import type {Check, CheckResult} from './check.js';
 import {brokenDown} from './runner.js';
 
@@ -16,12 +17,30 @@ export interface IsolatedRun {
 
 /** What the worker tells. */
 export type IsolatedReport =
-	{kind: 'start'; id: string} | {kind: 'result'; result: CheckResult} | {kind: 'refused'; message: string};
+	/** The target is open: from here on whatever breaks is a check's. */
+	| {kind: 'open'}
+	| {kind: 'start'; id: string}
+	| {kind: 'result'; result: CheckResult}
+	| {kind: 'refused'; message: string};
 
 /** On top of a check's own time, which the worker itself looks after unless it hangs. */
 const GRACE_MS = 1000;
 /** Loading the kit and the target's module. */
 const START_MS = 20_000;
+/** A device that allocates without end is stopped here, and not where the machine is out of memory. */
+const HEAP_MIB = 512;
+const MEMORY_BYTES = 1024 * MiB;
+const MEMORY_POLL_MS = 50;
+/** Node's exit code for a program that ends while its top-level await waits. */
+const UNSETTLED_AWAIT = 13;
+
+/** Until the end, or until something breaks the worker: then `broken` says how. */
+interface WorkerRun {
+	results: CheckResult[];
+	/** The target could be opened. */
+	opened: boolean;
+	broken: string | undefined;
+}
 
 /** Throws UsageError for a target that cannot be opened. */
 export async function runIsolated(
@@ -31,57 +50,87 @@ export async function runIsolated(
 	timeoutMs: number,
 ): Promise<CheckResult[]> {
 	const results: CheckResult[] = [];
+	const judgeBroken = (check: Check, how: string): void => {
+		const judged = brokenDown(check, '', how);
+		results.push(judged);
+		onResult(judged);
+	};
 	while (results.length < checks.length) {
 		const left = checks.slice(results.length);
-		const ids = left.map(({id}) => id);
-		const {results: more, broken} = await runWorker({target, ids, timeoutMs}, onResult);
-		results.push(...more);
-		const next = left[more.length];
-		if (next) {
-			const judged = brokenDown(next, '', broken ?? 'the target ended the run');
-			results.push(judged);
-			onResult(judged);
+		const run = await runWorker({target, ids: left.map(({id}) => id), timeoutMs}, onResult);
+		results.push(...run.results);
+		const how = run.broken ?? 'the target ended the run';
+		if (!run.opened && results.length === 0) {
+			throw new UsageError(how);
+		}
+		if (!run.opened) {
+			// It could be opened before: no time is lost on another attempt for each check that is left.
+			left.forEach((check) => judgeBroken(check, how));
+		} else if (run.results.length < left.length) {
+			judgeBroken(left[run.results.length]!, how);
 		}
 	}
 	return results;
 }
 
-/** Runs until the end, or until a check breaks the worker: then `broken` says how. */
-function runWorker(
-	workerData: IsolatedRun,
-	onResult: (result: CheckResult) => void,
-): Promise<{results: CheckResult[]; broken?: string}> {
-	return new Promise((resolve, reject) => {
-		const worker = new Worker(new URL('./worker.js', import.meta.url), {workerData});
-		const results: CheckResult[] = [];
-		let broken: string | undefined;
-		let timer: NodeJS.Timeout;
-		const watch = (ms: number) => {
-			clearTimeout(timer);
-			timer = setTimeout(() => {
-				broken = `the device hangs: no answer after ${workerData.timeoutMs} ms`;
-				void worker.terminate();
-			}, ms);
-		};
-		watch(START_MS);
-		worker.on('message', (report: IsolatedReport) => {
-			if (report.kind === 'refused') {
-				clearTimeout(timer);
-				reject(new UsageError(report.message));
-				void worker.terminate();
-			} else if (report.kind === 'start') {
-				watch(workerData.timeoutMs + GRACE_MS);
-			} else {
-				results.push(report.result);
+function runWorker(workerData: IsolatedRun, onResult: (result: CheckResult) => void): Promise<WorkerRun> {
+	const {target, timeoutMs} = workerData;
+	const run: WorkerRun = {results: [], opened: false, broken: undefined};
+	const worker = new Worker(new URL('./worker.js', import.meta.url), {
+		workerData,
+		resourceLimits: {maxOldGenerationSizeMb: HEAP_MIB},
+		// What a module prints is no part of our output.
+		stdout: true,
+	});
+	worker.stdout.pipe(process.stderr, {end: false});
+	const end = (how: string): void => {
+		run.broken ??= how;
+		void worker.terminate();
+	};
+	let timer: NodeJS.Timeout | undefined;
+	const watch = (ms: number, how: string): void => {
+		clearTimeout(timer);
+		timer = setTimeout(() => end(how), ms);
+	};
+	watch(START_MS, `--target "${target}" is not loaded after ${START_MS} ms`);
+	const memoryLimit = process.memoryUsage.rss() + MEMORY_BYTES;
+	const memoryWatch = setInterval(() => {
+		if (process.memoryUsage.rss() > memoryLimit) {
+			end(`the device takes more than ${MEMORY_BYTES / MiB} MiB of memory`);
+		}
+	}, MEMORY_POLL_MS);
+	worker.on('message', (report: IsolatedReport) => {
+		switch (report.kind) {
+			case 'refused':
+				end(report.message);
+				break;
+			case 'open':
+				run.opened = true;
+				break;
+			case 'start':
+				watch(timeoutMs + GRACE_MS, `the device hangs: no answer after ${timeoutMs} ms`);
+				break;
+			case 'result':
+				run.results.push(report.result);
 				onResult(report.result);
-			}
-		});
-		worker.on('error', (error) => {
-			broken = `the device threw outside of a call: ${error.message}`;
-		});
-		worker.on('exit', () => {
+		}
+	});
+	worker.on('error', (error: NodeJS.ErrnoException) => {
+		run.broken ??=
+			error.code === 'ERR_WORKER_OUT_OF_MEMORY'
+				? `the device takes more than ${HEAP_MIB} MiB of heap`
+				: `the device threw outside of a call: ${error.message}`;
+	});
+	return new Promise((resolve) => {
+		worker.on('exit', (code) => {
 			clearTimeout(timer);
-			resolve({results, ...(broken !== undefined && {broken})});
+			clearInterval(memoryWatch);
+			run.broken ??= run.opened
+				? `the device ended the program (exit code ${code})`
+				: code === UNSETTLED_AWAIT
+					? `--target "${target}" cannot be loaded: its top-level await never settles`
+					: `--target "${target}" ended the program while it was loaded (exit code ${code})`;
+			resolve(run);
 		});
 	});
 }

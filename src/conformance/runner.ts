@@ -5,6 +5,8 @@ import type {ConformanceTarget, TargetDevice} from './target.js';
 
 /** Longest that a check may take on the wall clock. */
 export const CHECK_TIMEOUT_MS = 5000;
+/** A device that does not close is left behind after so long. */
+const CLOSE_TIMEOUT_MS = 1000;
 
 /** Checks whose id or clause matches the pattern: `*` stands for anything, `2.7` also for `2.7.5.1`. */
 export function selectChecks(checks: readonly Check[], pattern: string | undefined): readonly Check[] {
@@ -76,7 +78,7 @@ export async function runCheck(
 		);
 	} finally {
 		// A device that is broken may not close either: its check is judged all the same.
-		await inTime(Promise.resolve(device?.close()), timeoutMs).catch(() => {});
+		await inTime(close(device), Math.min(timeoutMs, CLOSE_TIMEOUT_MS)).catch(() => {});
 	}
 }
 
@@ -93,6 +95,10 @@ export async function runChecks(
 		onResult(judged);
 	}
 	return results;
+}
+
+async function close(device: TargetDevice | undefined): Promise<void> {
+	await device?.close();
 }
 
 /** Rejects where the promise takes too long; what hangs without yielding is the business of isolated.ts. */

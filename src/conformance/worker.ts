@@ -21,6 +21,7 @@ async function open(): Promise<ConformanceTarget | undefined> {
 
 const target = await open();
 if (target) {
+	tell({kind: 'open'});
 	const wanted = new Set(ids);
 	for (const check of DEVICE_CHECKS.filter(({id}) => wanted.has(id))) {
 		tell({kind: 'start', id: check.id});

@@ -24,22 +24,25 @@ interface Report {
 	checks: CheckResult[];
 }
 
-test('the builtin device passes the whole kit, and the kit says how many clauses that is', async (t) => {
-	const junit = join(folder, 'junit.xml');
-	const {code, stdout} = await vmsim(['conformance', '--json', '--junit', junit]);
-	t.is(code, 0);
-	const report = JSON.parse(stdout) as Report;
-	t.deepEqual(
-		report.checks.filter(({verdict}) => verdict !== 'pass').map(({id, reason}) => `${id}: ${reason}`),
-		['NOTE-01.data: feature 38 is not offered'],
-	);
-	t.is(report.clauses, clausesOf(DEVICE_CHECKS));
-	t.is(report.requirements, requirementsOf(DEVICE_CHECKS));
-	t.regex(
-		readFileSync(junit, 'utf8'),
-		new RegExp(`tests="${report.checks.length}" failures="0" errors="0" skipped="1"`),
-	);
-});
+test.serial(
+	'the builtin device passes the whole kit, and the kit says how many clauses that is',
+	async (t) => {
+		const junit = join(folder, 'junit.xml');
+		const {code, stdout} = await vmsim(['conformance', '--json', '--junit', junit]);
+		t.is(code, 0);
+		const report = JSON.parse(stdout) as Report;
+		t.deepEqual(
+			report.checks.filter(({verdict}) => verdict !== 'pass').map(({id, reason}) => `${id}: ${reason}`),
+			['NOTE-01.data: feature 38 is not offered'],
+		);
+		t.is(report.clauses, clausesOf(DEVICE_CHECKS));
+		t.is(report.requirements, requirementsOf(DEVICE_CHECKS));
+		t.regex(
+			readFileSync(junit, 'utf8'),
+			new RegExp(`tests="${report.checks.length}" failures="0" errors="0" skipped="1"`),
+		);
+	},
+);
 
 test("somebody's own device is judged by the same checks, and what it has not is not applicable", async (t) => {
 	const {code, stdout} = await vmsim(['conformance', '--json', '--target', OWN_DEVICE]);
@@ -53,7 +56,7 @@ test("somebody's own device is judged by the same checks, and what it has not is
 	t.true(checks.filter(({verdict}) => verdict === 'pass').length > 80);
 });
 
-test('with --clause the counts are those of the checks that were chosen', async (t) => {
+test.serial('with --clause the counts are those of the checks that were chosen', async (t) => {
 	const {stdout} = await vmsim(['conformance', '--clause', 'RST-01']);
 	t.regex(
 		stdout,
@@ -61,7 +64,7 @@ test('with --clause the counts are those of the checks that were chosen', async 
 	);
 });
 
-test('a device that throws in one check is named, and the run goes on', async (t) => {
+test.serial('a device that throws in one check is named, and the run goes on', async (t) => {
 	const path = moduleFile(
 		'throws.mjs',
 		`import {createDevice as own} from ${JSON.stringify(OWN_DEVICE)};
@@ -82,7 +85,7 @@ test('a device that throws in one check is named, and the run goes on', async (t
 	t.regex(stdout, /pass +MMIO-03.ack/);
 });
 
-test('a device that hangs in one check is ended there, and the run goes on', async (t) => {
+test.serial('a device that hangs in one check is ended there, and the run goes on', async (t) => {
 	const path = moduleFile(
 		'hangs.mjs',
 		'export const createDevice = () => ({read: (at) => { while (at === 4); return 0x74726976; }, write() {}});',
@@ -95,11 +98,124 @@ test('a device that hangs in one check is ended there, and the run goes on', asy
 	t.regex(stdout, /MMIO-07 /);
 });
 
-test('a target or a clause that does not exist is a usage error that says what is legal', async (t) => {
-	const absent = await vmsim(['conformance', '--target', './no-such-module.js']);
-	t.is(absent.code, 2);
-	t.regex(absent.stderr, /no-such-module.js.*known: builtin/);
-	const clause = await vmsim(['conformance', '--clause', '9.9']);
-	t.is(clause.code, 2);
-	t.regex(clause.stderr, /--clause "9.9" matches no check/);
+/** Modules that cannot be used at all: exit 2, before any check. */
+for (const [what, text, message] of [
+	['throws while it is loaded', "throw new Error('no disk');", /cannot be loaded: no disk/],
+	['is no JavaScript', 'export const createDevice = ( => 1;', /cannot be loaded: .*token/],
+	['exports something else', 'export const createDevice = 42;', /exports no function createDevice/],
+	['never settles its top-level await', 'await new Promise(() => {});', /its top-level await never settles/],
+	['ends the program while it is loaded', 'process.exit(3);', /ended the program .*\(exit code 3\)/],
+] as const) {
+	test.serial(`a module that ${what} is a usage error`, async (t) => {
+		const path = moduleFile(`${what.replaceAll(' ', '-')}.mjs`, text);
+		const {code, stdout, stderr} = await vmsim(['conformance', '--target', path]);
+		t.is(code, 2);
+		t.is(stdout, '');
+		t.true(stderr.includes(path), stderr);
+		t.regex(stderr, message);
+	});
+}
+
+/** Devices that break in check MMIO-02, which reads Version: it is named, and the run goes on. Exit 1. */
+const READ = (atVersion: string): string =>
+	`read: (at) => { if (at === 4) { ${atVersion} } return 0x74726976; }, write() {}`;
+for (const [what, text, error] of [
+	[
+		'ends the program',
+		`export const createDevice = () => ({${READ('process.exit(0);')}});`,
+		/ended the program/,
+	],
+	[
+		'throws something that is no error',
+		`export const createDevice = () => ({${READ('throw null;')}});`,
+		/^null$/,
+	],
+	[
+		'allocates on the heap without end',
+		`const kept = []; export const createDevice = () => ({${READ('for (;;) kept.push(new Array(1e5).fill(1));')}});`,
+		/takes more than \d+ MiB/,
+	],
+	[
+		'allocates buffers without end',
+		`const kept = []; export const createDevice = () => ({${READ('for (;;) kept.push(Buffer.alloc(1 << 25, 1));')}});`,
+		/takes more than \d+ MiB/,
+	],
+] as const) {
+	test.serial(`a device that ${what} is named with its check, and the run goes on`, async (t) => {
+		const path = moduleFile(`${what.replaceAll(' ', '-')}.mjs`, text);
+		const args = ['conformance', '--json', '--target', path, '--clause', 'MMIO-0*', '--timeout', '60s'];
+		const {code, stdout} = await vmsim(args);
+		t.is(code, 1);
+		const {checks} = JSON.parse(stdout) as Report;
+		const broken = checks.find(({id}) => id === 'MMIO-02')!;
+		t.is(broken.verdict, 'inconclusive');
+		t.regex(broken.error!, error);
+		t.is(checks.find(({id}) => id === 'MMIO-01')!.verdict, 'pass');
+		t.is(checks.at(-1)!.error, undefined);
+	});
+}
+
+test.serial('a device whose factory never settles or makes no device is named by each check', async (t) => {
+	const args = ['--clause', 'MMIO-01', '--timeout', '200ms'];
+	const never = moduleFile('never.mjs', 'export const createDevice = () => new Promise(() => {});');
+	const none = moduleFile('none.mjs', 'export const createDevice = () => 42;');
+	for (const [path, error] of [
+		[never, /no answer after 200 ms/],
+		[none, /createDevice returns no device/],
+	] as const) {
+		const {code, stdout} = await vmsim(['conformance', '--json', '--target', path, ...args]);
+		t.is(code, 1);
+		t.deepEqual(
+			(JSON.parse(stdout) as Report).checks.map(({verdict, error: found}) => [verdict, error.test(found!)]),
+			[['inconclusive', true]],
+		);
+	}
 });
+
+test.serial(
+	'a device that throws in a timer is named by the check of that moment, and what it prints is no output',
+	async (t) => {
+		const path = moduleFile(
+			'timer.mjs',
+			`import {createDevice as own} from ${JSON.stringify(OWN_DEVICE)};
+		export function createDevice(parts) {
+			const device = own(parts);
+			console.log('a device is made');
+			return {
+				read: (at, width) => device.read(at, width),
+				write(at, width, value) {
+					if (at === 0x50) setTimeout(() => { throw new Error('too late'); });
+					device.write(at, width, value);
+				},
+				settle: () => new Promise((resolve) => setTimeout(resolve, 50)),
+			};
+		}`,
+		);
+		const {code, stdout, stderr} = await vmsim([
+			'conformance',
+			'--json',
+			'--target',
+			path,
+			'--clause',
+			'4.2.2.1',
+		]);
+		t.is(code, 1);
+		const {checks} = JSON.parse(stdout) as Report;
+		const thrown = checks.filter(({error}) => error !== undefined);
+		t.true(thrown.length > 0 && thrown.length < checks.length);
+		t.true(thrown.every(({error}) => error === 'the device threw outside of a call: too late'));
+		t.regex(stderr, /a device is made/);
+	},
+);
+
+test.serial(
+	'a target or a clause that does not exist is a usage error that says what is legal',
+	async (t) => {
+		const absent = await vmsim(['conformance', '--target', './no-such-module.js']);
+		t.is(absent.code, 2);
+		t.regex(absent.stderr, /no-such-module.js.*known: builtin/);
+		const clause = await vmsim(['conformance', '--clause', '9.9']);
+		t.is(clause.code, 2);
+		t.regex(clause.stderr, /--clause "9.9" matches no check/);
+	},
+);

@@ -7,6 +7,7 @@ import type {MmioDevice} from '../../board/bus.js';
 import {Clock} from '../../board/clock.js';
 import {HostMemory} from '../../host/frames.js';
 import {GuestMemory} from '../../host/guest-memory.js';
+import {UsageError} from '../../errors.js';
 import type {GuestRam} from '../../host/ram.js';
 import {MiB} from '../../units.js';
 import type {QueueNumbering} from '../../virtio/balloon/spec.js';
@@ -55,6 +56,9 @@ export class DeviceTarget implements ConformanceTarget {
 		const clock = new Clock();
 		let level = false;
 		const device = await this.#create({ram, clock, setInterrupt: (next) => void (level = next)});
+		if (typeof device?.read !== 'function' || typeof device.write !== 'function') {
+			throw new UsageError('createDevice returns no device: one has the functions read and write');
+		}
 		return {
 			mmio: device,
 			ram: memory,
