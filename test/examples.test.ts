@@ -1,6 +1,6 @@
 /** The examples are programs that a reader will run: so do we. */
 import {execFile} from 'node:child_process';
-import {mkdtempSync, rmSync} from 'node:fs';
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -82,4 +82,39 @@ test('reproduce-a-capture shows the bug on the broken device and its absence on 
 		/^frame 32 .*discards before head 0 of inflateq came back\n +capture: nothing\n +replay: /m,
 	);
 	t.regex(mended.stdout, /2 times in the capture, 0 times now; the devices differ from frame 32 on\n$/);
+});
+
+const DOCS = readFileSync(new URL('../../docs/kit.md', import.meta.url), 'utf8');
+
+test('docs/kit.md quotes the examples as they are', (t) => {
+	const names = ['test-a-device', 'test-a-driver', 'reproduce-a-capture'];
+	const sources = names.map((name) =>
+		readFileSync(new URL(`../../examples/${name}.ts`, import.meta.url), 'utf8'),
+	);
+	const lines = new Set(sources.flatMap((text) => text.split('\n').map((line) => line.trim())));
+	const quotes = [...DOCS.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code]) => code!);
+	t.true(quotes.length >= 5);
+	for (const code of quotes.filter((text) => !text.includes('...,'))) {
+		t.deepEqual(
+			code.split('\n').filter((line) => !lines.has(line.trim())),
+			[],
+		);
+	}
+});
+
+test('docs/kit.md shows what the examples print', async (t) => {
+	const folder = mkdtempSync(join(tmpdir(), 'vmsim-kit-docs-'));
+	t.teardown(() => rmSync(folder, {recursive: true}));
+	const shown = [...DOCS.matchAll(/^ {4}\$ (.*)\n((?: {4}.*\n)+)/gm)];
+	t.is(shown.length, 4);
+	for (const [, command, text] of shown) {
+		const words = command!.split(' ').map((word) => {
+			const name = /^dist\/examples\/(.*)\.js$/.exec(word)?.[1];
+			return name ? pathOf(name) : word === 'bug.pcapng' ? join(folder, word) : word;
+		});
+		const [program, ...args] = words;
+		const stdout =
+			program === 'vmsim' ? (await vmsim(args)).stdout : (await run(process.execPath, args)).stdout;
+		t.is(stdout, text!.replaceAll(/^ {4}/gm, ''));
+	}
 });

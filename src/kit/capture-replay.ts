@@ -79,6 +79,7 @@ class CaptureReplay {
 	/** There once the device is made. */
 	#tap!: DeviceTap;
 	#index = 0;
+	#targetPages = 0;
 
 	constructor(traffic: CapturedTraffic, memory: GuestMemory) {
 		this.#traffic = traffic;
@@ -113,6 +114,7 @@ class CaptureReplay {
 		try {
 			this.#tap = await DeviceTap.open(create, {ram: this.#memory, trace});
 			if (initialTarget !== 0) {
+				this.#targetPages = initialTarget;
 				await this.#ask('setTargetPages', initialTarget);
 			}
 			for (; this.#index < events.length; this.#index++) {
@@ -176,7 +178,7 @@ class CaptureReplay {
 				this.#comparison.reset();
 				return;
 			case 'balloon':
-				return this.#hasWritten(isActual) ? undefined : this.#ask('setTargetPages', event.targetPages);
+				return this.#balloon(event);
 			case 'hinting':
 				return this.#hint(event);
 			default: // what the device says of itself
@@ -226,7 +228,8 @@ class CaptureReplay {
 			return true;
 		}
 		queue.prepareNotification(ring);
-		if (end !== undefined && end - queue.available > queue.size) {
+		if (end !== undefined && (end < queue.available || end - queue.available > queue.size)) {
+			// An index that goes back, or further than the ring is long.
 			queue.writeAvailIdx(end);
 		} else if (end !== undefined) {
 			this.#offer(queue, end);
@@ -277,6 +280,14 @@ class CaptureReplay {
 		if (this.#traffic.used.get(this.#index)?.asked && !this.#comparison.hasPushed(queue)) {
 			this.#queues.get(queue)?.prepareNotification();
 			await this.#ask('requestStats');
+		}
+	}
+
+	/** A new target, unless the event tells of the driver's `actual`. */
+	async #balloon({targetPages}: EventOf<'balloon'>): Promise<void> {
+		if (targetPages !== this.#targetPages || !this.#hasWritten(isActual)) {
+			this.#targetPages = targetPages;
+			await this.#ask('setTargetPages', targetPages);
 		}
 	}
 

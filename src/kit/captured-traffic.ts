@@ -71,11 +71,11 @@ export interface QueueLife {
 const RAM_MIN = 16 * MiB;
 const RAM_STEP = 2 * MiB;
 
-/** Reads a capture's packets, then `finish` gives the traffic of one slot. */
+/** Feed `reader` with a capture; `traffic` then has what one device did and had done to it. */
 export class TrafficReader extends PacketSource {
 	readonly #events = new Map<number, CapturedEvent[]>();
-	/** Records that an outside snaplen has cut. */
-	readonly #cutChains = new Map<VmEvent, number>();
+	/** Descriptors of each chain, also where the record has not all of them. */
+	readonly #descriptorCounts = new Map<VmEvent, number>();
 
 	constructor() {
 		super({onPacket: (packet) => this.#add(packet)});
@@ -99,7 +99,7 @@ export class TrafficReader extends PacketSource {
 		if (!events) {
 			throw new UsageError(`--slot ${slot}: the capture has devices in slots ${slots.join(', ')}`);
 		}
-		return new CapturedTraffic(events, this.#cutChains);
+		return new CapturedTraffic(events, this.#descriptorCounts);
 	}
 
 	#add(packet: Packet): void {
@@ -111,7 +111,7 @@ export class TrafficReader extends PacketSource {
 			return;
 		}
 		if (event.type === 'avail') {
-			this.#cutChains.set(event, packet.u32(16));
+			this.#descriptorCounts.set(event, packet.u32(16));
 		}
 		let events = this.#events.get(event.device);
 		if (!events) {

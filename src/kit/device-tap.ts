@@ -3,9 +3,9 @@
  * interrupt line becomes events (src/events.ts), whoever wrote the device. So its traffic can be captured, checked and
  * compared like that of our own.
  *
- * It reads Status, QueueReady, ConfigGeneration and the hint command id behind the driver's back, which changes nothing in a device that
- * keeps to the specification, and no other register. What cannot be seen from here is left out: a device's own reason
- * for a reset, and an interrupt raised while the line was up already, which counts as sent.
+ * It reads Status, QueueReady, ConfigGeneration and the hint command id behind the driver's back, which changes nothing
+ * in a device that keeps to the specification, and no other register. What cannot be seen from here is left out: a
+ * device's own reason for a reset, and an interrupt raised while the line was up already, which counts as sent.
  */
 import type {AccessWidth, MmioDevice} from '../board/bus.js';
 import {Clock} from '../board/clock.js';

@@ -130,6 +130,7 @@ export class ReplayComparison {
 					const late = this.#lateOf(used);
 					late.captured.push(event);
 					late.frame = frame;
+					this.compared.discardedBytes += this.divergence ? 0 : event.sizeBytes;
 				}
 				break;
 			}

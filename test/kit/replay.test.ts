@@ -121,6 +121,53 @@ test('a whole run of a machine, our kernel at its driver, plays again without a 
 	t.true(result.compared.discardedBytes > 64 * MiB);
 });
 
+const MISTAKES: Record<string, (script: Script) => void> = {
+	'an index that jumps': ({queue}) => {
+		const inflateq = queue('inflateq');
+		inflateq.availIdx += 100;
+		inflateq.makeAvailable();
+	},
+	'an index that goes back': ({queue}) => {
+		const inflateq = queue('inflateq');
+		inflateq.availIdx -= 1;
+		inflateq.makeAvailable();
+	},
+	'a head outside of the table': ({queue}) => queue('inflateq').makeAvailable(77),
+	'a chain that never ends': ({queue}) => {
+		const inflateq = queue('inflateq');
+		inflateq.writeDescriptor(5, {addr: page(0), len: 4, flags: 1, next: 5});
+		inflateq.makeAvailable(5);
+	},
+	'a table inside of a table': ({driver, queue}) => {
+		const inflateq = queue('inflateq');
+		const table = inflateq.indirectTable(readable(page(0), 4));
+		driver.ram.write16(table + 12, 4);
+		inflateq.writeDescriptor(5, {addr: table, len: 16, flags: 4});
+		inflateq.makeAvailable(5);
+	},
+};
+
+for (const [name, make] of Object.entries(MISTAKES)) {
+	test(`a driver is played with its mistake: ${name}`, async (t) => {
+		const file = await recordDevice(builtin, async (script) => {
+			const {driver, queue, tap} = script;
+			queue('inflateq').send(readable(driver.allocWords([pfn(1)]), 4));
+			await tap.settle();
+			interrupt(script, 'inflateq');
+			make(script);
+			queue('inflateq').kick();
+			await tap.settle();
+			driver.read('Status');
+			interrupt(script);
+		});
+		const traffic = readTraffic(file);
+		const {divergence, notPlayed, compared} = await replayCapture(traffic, builtin);
+		t.deepEqual([divergence, notPlayed], [undefined, []]);
+		t.is(compared.used, 1);
+		t.true(traffic.events.some(({event}) => event.type === 'status' && (event.to & 0x40) !== 0));
+	});
+}
+
 test('a device that answers at once may replay the capture of a slow one', async (t) => {
 	const file = await recordDevice(transportDevice({latencyNs: 50_000}), everything);
 	t.is((await replayCapture(readTraffic(file), builtin)).divergence, undefined);
