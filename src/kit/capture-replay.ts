@@ -53,6 +53,8 @@ export interface ReplayOptions {
 
 const NOTIFY_AT = MMIO_REGISTERS.QueueNotify.at;
 
+const WIDTHS: ReadonlySet<number> = new Set([1, 2, 4, 8]);
+
 /** Plays the traffic against a device made by `create`. */
 export async function replayCapture(
 	traffic: CapturedTraffic,
@@ -158,6 +160,9 @@ class CaptureReplay {
 	async #play(event: VmEvent): Promise<void> {
 		switch (event.type) {
 			case 'mmio':
+				if (!WIDTHS.has(event.width)) {
+					throw new EndOfReplay(`a register access of ${event.width} bytes`);
+				}
 				return event.write ? this.#write(event) : this.#read(event);
 			case 'avail':
 				return this.#look(event.queue);

@@ -9,7 +9,7 @@ import {decodeEvent} from '../inspect/decode.js';
 import type {Packet} from '../inspect/packet.js';
 import {PacketSource} from '../inspect/packet-source.js';
 import {RAM_BASE} from '../board/memory-map.js';
-import {MiB, PAGE_SIZE} from '../units.js';
+import {GiB, MiB, PAGE_SIZE} from '../units.js';
 import {availRingSizeBytes, descTableSizeBytes, usedRingSizeBytes} from '../virtio/ring-layout.js';
 import {MMIO_CONFIG_AT, MMIO_REGISTERS, VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_WRITE} from '../virtio/spec.js';
 import type {Range} from './ranges.js';
@@ -42,15 +42,13 @@ export interface CapturedUsed {
 	readonly index: number;
 	readonly frame: number;
 	readonly event: EventOf<'used'>;
-	/** The chain that it names, if the device had it. */
-	readonly chain: CapturedChain | undefined;
 	/** Nothing of the driver came before it: the host had asked for statistics. */
 	readonly asked: boolean;
 	/** What was discarded of the chain before it came back, with the frame of the first piece. */
-	readonly discarded: Range[];
-	discardFrame: number | undefined;
+	readonly discarded: readonly Range[];
+	readonly discardFrame: number | undefined;
 	/** Why the discards cannot be compared, if they cannot. */
-	incomparable: string | undefined;
+	readonly incomparable: string | undefined;
 }
 
 /** A queue from QueueReady until it is stopped or reset. */
@@ -63,13 +61,15 @@ export interface QueueLife {
 	readonly taken: CapturedChain[];
 	readonly used: CapturedUsed[];
 	/** Ring flags and event indices when the device decided about an interrupt. */
-	readonly notifications: {readonly index: number; readonly ring: RingIndices}[];
+	readonly notifications: RingIndices[];
 	/** Indices of the kicks that the device did not ignore. */
 	readonly kicks: number[];
 }
 
 const RAM_MIN = 16 * MiB;
 const RAM_STEP = 2 * MiB;
+/** An address beyond is no memory of a machine that could be made here, whatever a capture says. */
+const RAM_MAX = 64 * GiB;
 
 /** Feed `reader` with a capture; `traffic` then has what one device did and had done to it. */
 export class TrafficReader extends PacketSource {
@@ -242,7 +242,6 @@ export class CapturedTraffic {
 						index,
 						frame,
 						event,
-						chain,
 						asked: life.name === 'statsq' && !inLook,
 						discarded: piece?.ranges ?? [],
 						discardFrame: piece?.frame || undefined,
@@ -258,7 +257,7 @@ export class CapturedTraffic {
 				}
 				case 'used-notification':
 					if (event.ring) {
-						life.notifications.push({index, ring: event.ring});
+						life.notifications.push(event.ring);
 					}
 					break;
 				default: // says nothing about the life of a queue
@@ -309,7 +308,9 @@ export class CapturedTraffic {
 
 	#isMemory(base: number, sizeBytes: number): void {
 		const end = Math.ceil((base + sizeBytes - RAM_BASE) / RAM_STEP) * RAM_STEP;
-		this.ramBytes = Math.max(this.ramBytes, end);
+		if (end <= RAM_MAX) {
+			this.ramBytes = Math.max(this.ramBytes, end);
+		}
 	}
 
 	/** A target that was set before the capture began shows when the driver reads it. */

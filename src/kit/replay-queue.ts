@@ -69,7 +69,7 @@ export class ReplayQueue {
 
 	/** avail.flags and used_event as the device will find them when it decides about its next interrupt. */
 	prepareNotification(known?: RingIndices): void {
-		const ring = this.life.notifications[this.notifications]?.ring ?? known;
+		const ring = this.life.notifications[this.notifications] ?? known;
 		if (ring) {
 			const {driver, size} = this.#layout;
 			this.#ram.write16(driver + VIRTQ_AVAIL.fields.flags.at, ring.availFlags);
@@ -80,11 +80,11 @@ export class ReplayQueue {
 	#lay(chain: CapturedChain): void {
 		const {frame, event, payload, readableBytes, whole} = chain;
 		if (!whole) {
-			throw new EndOfReplay(`frame ${frame}: the capture has only some of the chain's descriptors`);
+			throw new EndOfReplay(`of the chain of frame ${frame} the capture has only some descriptors`);
 		}
 		if (payload.length < readableBytes) {
 			if (this.life.name === 'free_page_vq') {
-				throw new EndOfReplay(`frame ${frame}: the capture has only a part of a command`);
+				throw new EndOfReplay(`of the command in frame ${frame} the capture has only a part`);
 			}
 			const missing = readableBytes - payload.length;
 			this.#note('bytes of messages cut by the snap length: zeros stand for them', missing);

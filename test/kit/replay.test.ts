@@ -11,6 +11,7 @@ import {CaptureFormatError} from '../../src/inspect/pcapng-reader.js';
 import {replayCapture} from '../../src/kit/capture-replay.js';
 import {readTraffic, type CapturedTraffic} from '../../src/kit/captured-traffic.js';
 import {readable, writable} from '../../src/kit/scripted-driver.js';
+import {Random} from '../../src/guest-kernel/random.js';
 import {Simulation} from '../../src/simulation.js';
 import {MiB, NS_PER_S, PAGE_SIZE} from '../../src/units.js';
 import {VirtioBalloon} from '../../src/virtio/balloon/balloon.js';
@@ -327,7 +328,7 @@ test('a chain that somebody has cut in the middle of its descriptors ends the re
 	const chain = traffic.events.find(({event}) => event.type === 'avail' && event.queue === 4)!;
 	t.deepEqual(ended, {
 		frame: chain.frame,
-		why: `frame ${chain.frame}: the capture has only some of the chain's descriptors`,
+		why: `of the chain of frame ${chain.frame} the capture has only some descriptors`,
 	});
 	t.is(compared.used, 0);
 });
@@ -390,6 +391,26 @@ test('a damaged file, half a file and no capture at all are errors that say what
 	t.regex(error(file, 3).message, /--slot 3: the capture has devices in slots 0/);
 	const twice = events.map(({timeNs, event}) => ({timeNs, event: {...event, device: 1} as VmEvent}));
 	t.regex(error(captureOf([...events, ...twice])).message, /devices in slots 0, 1: say which/);
+});
+
+test('whatever a damaged capture says, a replay has a result or is a usage error', async (t) => {
+	const file = await recordDevice(builtin, everything);
+	const random = new Random(5);
+	const outcomes = new Set<string>();
+	for (let round = 0; round < 60; round++) {
+		const damaged = file.slice();
+		damaged[random.below(damaged.length)] = random.below(256);
+		damaged[random.below(damaged.length)] = random.below(256);
+		try {
+			const {ended, divergence} = await replayCapture(readTraffic(damaged), builtin);
+			t.notRegex(ended?.why ?? '', /the device threw/);
+			outcomes.add(ended ? 'ended' : divergence ? 'differs' : 'same');
+		} catch (error) {
+			t.true(error instanceof UsageError, String(error));
+			outcomes.add('usage');
+		}
+	}
+	t.true(outcomes.has('same') && outcomes.has('differs') && outcomes.has('usage'));
 });
 
 test('a report is a report again at the addresses of the capture', async (t) => {
