@@ -26,6 +26,12 @@ const layers = [
 		// the public tables only, of cpu-lite only the hart.
 		only: {virtio: ['spec.js', 'ring-layout.js', 'balloon/spec.js'], 'cpu-lite': ['hart.js']},
 	},
+	{
+		files: ['src/qemu/**'],
+		forbidden: ['guest-kernel', 'inspect', 'kit', 'conformance', 'differential', 'fuzz', 'cli', 'machine.js'],
+	},
+	{files: ['src/kit/**'], forbidden: ['conformance', 'differential', 'fuzz', 'cli', 'machine.js']},
+	{files: ['src/conformance/**', 'src/differential/**', 'src/fuzz/**'], forbidden: ['cli', 'machine.js']},
 	{files: ['src/inspect/**'], forbidden: ['guest-kernel', 'cpu-lite', 'host', 'cli', 'machine.js']},
 ];
 

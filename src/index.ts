@@ -115,14 +115,16 @@ export {DeviceTap, type DeviceTapOptions} from './kit/device-tap.js';
 export {readTraffic, TrafficReader, type CapturedTraffic} from './kit/captured-traffic.js';
 export {replayCapture, type NotPlayed, type ReplayOptions, type ReplayResult} from './kit/capture-replay.js';
 export type {Divergence, Evidence} from './kit/replay-comparison.js';
-export type {ConformanceTarget, HostActions, MemoryAccess, TargetDevice} from './conformance/target.js';
-export {
-	DeviceTarget,
-	type DeviceFactory,
-	type DeviceParts,
-	type TestedDevice,
-} from './conformance/targets/device-target.js';
-export {builtinDevice} from './conformance/targets/builtin.js';
+export type {
+	DeviceFactory,
+	DeviceParts,
+	HostActions,
+	MemoryAccess,
+	TestedDevice,
+} from './kit/tested-device.js';
+export {builtinDevice} from './kit/builtin-device.js';
+export type {ConformanceTarget, TargetDevice} from './conformance/target.js';
+export {DeviceTarget} from './conformance/targets/device-target.js';
 export type {Check, CheckResult, Verdict} from './conformance/check.js';
 export {DEVICE_CHECKS} from './conformance/checks/all.js';
 export {runChecks, selectChecks} from './conformance/runner.js';

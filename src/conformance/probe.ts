@@ -18,7 +18,8 @@ import {
 import {featureBits, ScriptedDriver, type Buffer, type ScriptedQueue} from '../kit/scripted-driver.js';
 import {PAGE_SIZE} from '../units.js';
 import {Outcome} from './check.js';
-import type {HostActions, MemoryAccess, TargetDevice} from './target.js';
+import type {HostActions, MemoryAccess} from '../kit/tested-device.js';
+import type {TargetDevice} from './target.js';
 
 /** Every byte of a page that `fill` wrote. */
 export const FILL = 0xab;

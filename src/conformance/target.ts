@@ -5,36 +5,8 @@
  */
 import type {MmioDevice} from '../board/bus.js';
 import type {GuestRam} from '../host/ram.js';
+import type {HostActions, MaybeAsync, MemoryAccess} from '../kit/tested-device.js';
 import type {QueueNumbering} from '../virtio/balloon/spec.js';
-
-type MaybeAsync<T> = T | Promise<T>;
-
-/** One access of the device to guest memory, in order. A discard is the host's: the pages' contents are given up. */
-export interface MemoryAccess {
-	readonly kind: 'read' | 'write' | 'discard';
-	/** Guest-physical, bytes. */
-	readonly address: number;
-	readonly sizeBytes: number;
-}
-
-/**
- * What the host can ask of a balloon. Every action is optional: a check that needs one which the target does not have
- * is not applicable.
- */
-export interface HostActions {
-	/** Asks the guest for a balloon of so many 4 KiB pages: num_pages. */
-	setTargetPages?(pages: number): MaybeAsync<void>;
-	/** Asks the guest for statistics. */
-	requestStats?(): MaybeAsync<void>;
-	/** The guest's last statistics: value by tag (VIRTIO 1.4 5.5.6.4). */
-	stats?(): MaybeAsync<ReadonlyMap<number, bigint> | undefined>;
-	/** Opens a round of free page hints under a new command id. */
-	startHinting?(): MaybeAsync<void>;
-	/** Ends the round: no more hints can be used (VIRTIO_BALLOON_CMD_ID_STOP). */
-	stopHinting?(): MaybeAsync<void>;
-	/** The hints were used (VIRTIO_BALLOON_CMD_ID_DONE). */
-	doneHinting?(): MaybeAsync<void>;
-}
 
 /** A device as power-on leaves it, with memory of its own. */
 export interface TargetDevice {

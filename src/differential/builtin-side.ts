@@ -1,8 +1,8 @@
 /** A device in this process as a side: ours, or a broken one that a test makes. */
 import {RAM_BASE} from '../board/memory-map.js';
 import {Clock} from '../board/clock.js';
-import {builtinDevice} from '../conformance/targets/builtin.js';
-import type {DeviceParts, TestedDevice} from '../conformance/targets/device-target.js';
+import {builtinDevice} from '../kit/builtin-device.js';
+import type {DeviceParts, TestedDevice} from '../kit/tested-device.js';
 import {HostMemory} from '../host/frames.js';
 import {GuestMemory} from '../host/guest-memory.js';
 import {MiB} from '../units.js';

@@ -8,8 +8,8 @@
  */
 import {NO_TRACE, type Trace, type VmEvent} from '../events.js';
 import {RAM_BASE} from '../board/memory-map.js';
-import type {DeviceFactory} from '../conformance/targets/device-target.js';
-import type {HostActions} from '../conformance/target.js';
+import type {DeviceFactory} from './tested-device.js';
+import type {HostActions} from './tested-device.js';
 import {HostMemory} from '../host/frames.js';
 import {GuestMemory} from '../host/guest-memory.js';
 import {ProtocolChecker} from '../inspect/check/checker.js';

@@ -9,9 +9,9 @@
  */
 import type {AccessWidth, MmioDevice} from '../board/bus.js';
 import {Clock} from '../board/clock.js';
-import type {HostActions, MemoryAccess} from '../conformance/target.js';
-import type {DeviceFactory, TestedDevice} from '../conformance/targets/device-target.js';
-import {WatchedRam} from '../conformance/watched-ram.js';
+import type {HostActions, MemoryAccess} from './tested-device.js';
+import type {DeviceFactory, TestedDevice} from './tested-device.js';
+import {WatchedRam} from './watched-ram.js';
 import {NO_TRACE, type RingIndices, type Trace} from '../events.js';
 import type {DiscardResult, GuestRam} from '../host/ram.js';
 import {

@@ -5,7 +5,7 @@
 import test from 'ava';
 import {DEVICE_CHECKS} from '../../src/conformance/checks/all.js';
 import {runCheck, runChecks} from '../../src/conformance/runner.js';
-import {builtinDevice} from '../../src/conformance/targets/builtin.js';
+import {builtinDevice} from '../../src/kit/builtin-device.js';
 import {DeviceTarget} from '../../src/conformance/targets/device-target.js';
 import {MUTANTS} from './mutants/all.js';
 import {VARIANTS} from './variants.js';

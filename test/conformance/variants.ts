@@ -1,5 +1,5 @@
 /** Devices that differ from ours within what the specification allows: no check may fail for one of them. */
-import type {DeviceFactory} from '../../src/conformance/targets/device-target.js';
+import type {DeviceFactory} from '../../src/kit/tested-device.js';
 import type {GuestRam} from '../../src/host/ram.js';
 import {mutant, type MutationParts, type Wire} from '../helpers/mutant-device.js';
 import {withNotificationData} from './mutants/mutant.js';

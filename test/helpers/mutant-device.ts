@@ -3,8 +3,8 @@
  * memory or its chains are bent on the way in or out. The device itself is the real one.
  */
 import type {AccessWidth} from '../../src/board/bus.js';
-import {builtinDevice} from '../../src/conformance/targets/builtin.js';
-import type {DeviceFactory, DeviceParts, TestedDevice} from '../../src/conformance/targets/device-target.js';
+import {builtinDevice} from '../../src/kit/builtin-device.js';
+import type {DeviceFactory, DeviceParts, TestedDevice} from '../../src/kit/tested-device.js';
 import type {GuestRam} from '../../src/host/ram.js';
 import {VirtioBalloon} from '../../src/virtio/balloon/balloon.js';
 import type {DescriptorChain} from '../../src/virtio/chain.js';

@@ -1,7 +1,7 @@
 /** A device under a scripted driver and a host, its traffic captured from the wire: what replay tests begin with. */
 import {RAM_BASE} from '../../src/board/memory-map.js';
 import {Clock} from '../../src/board/clock.js';
-import type {DeviceFactory} from '../../src/conformance/targets/device-target.js';
+import type {DeviceFactory} from '../../src/kit/tested-device.js';
 import {Tracer} from '../../src/events.js';
 import {HostMemory} from '../../src/host/frames.js';
 import {GuestMemory} from '../../src/host/guest-memory.js';

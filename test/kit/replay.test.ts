@@ -1,8 +1,8 @@
 /** Captures played again: the same device does the same, a broken one diverges where it is broken, and nothing is guessed. */
 import test from 'ava';
 import {DEFAULT_MACHINE} from '../../src/config.js';
-import {builtinDevice} from '../../src/conformance/targets/builtin.js';
-import type {DeviceFactory} from '../../src/conformance/targets/device-target.js';
+import {builtinDevice} from '../../src/kit/builtin-device.js';
+import type {DeviceFactory} from '../../src/kit/tested-device.js';
 import {UsageError} from '../../src/errors.js';
 import {Tracer, type VmEvent} from '../../src/events.js';
 import {Capture} from '../../src/inspect/capture.js';

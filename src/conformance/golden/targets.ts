@@ -6,7 +6,7 @@ import {UsageError} from '../../errors.js';
 import {VirtioBalloon} from '../../virtio/balloon/balloon.js';
 import type {BalloonFeatureOptions} from '../../virtio/balloon/features.js';
 import type {ConformanceTarget, TargetDevice} from '../target.js';
-import {builtinDevice} from '../targets/builtin.js';
+import {builtinDevice} from '../../kit/builtin-device.js';
 import {DeviceTarget} from '../targets/device-target.js';
 import {qemuDevice} from '../targets/qemu.js';
 import type {HostDeed} from './step.js';

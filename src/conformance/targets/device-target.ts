@@ -1,39 +1,13 @@
-/**
- * A device in this process as a target. It is made by a factory from the memory, the interrupt line and the clock that
- * the kit gives it: the interface of a user's own device (docs/kit.md, examples/own-device.ts) and of our own alike.
- */
+/** A device in this process as a target: a user's own (docs/kit.md, examples/own-device.ts) and ours alike. */
 import {RAM_BASE} from '../../board/memory-map.js';
-import type {MmioDevice} from '../../board/bus.js';
 import {Clock} from '../../board/clock.js';
 import {HostMemory} from '../../host/frames.js';
 import {GuestMemory} from '../../host/guest-memory.js';
 import {UsageError} from '../../errors.js';
-import type {GuestRam} from '../../host/ram.js';
 import {MiB} from '../../units.js';
-import type {QueueNumbering} from '../../virtio/balloon/spec.js';
-import type {ConformanceTarget, HostActions, TargetDevice} from '../target.js';
-import {WatchedRam} from '../watched-ram.js';
-
-/** What the kit gives to a device. */
-export interface DeviceParts {
-	/** Guest memory. All that the device does to it goes through here. */
-	readonly ram: GuestRam;
-	/** The slot's interrupt line, a level. */
-	readonly setInterrupt: (level: boolean) => void;
-	/** Virtual time: a device that works later schedules it here. */
-	readonly clock: Clock;
-}
-
-/** A device under test: the registers of a virtio-mmio slot, and what the host can ask of it. */
-export interface TestedDevice extends MmioDevice, HostActions {
-	readonly queueNumbering?: QueueNumbering;
-	/** Resolves when the device has nothing left to do. What it scheduled on the clock is run by the kit. */
-	settle?(): void | Promise<void>;
-	close?(): void | Promise<void>;
-}
-
-/** A module given to `vmsim conformance --target` exports one as `createDevice`. */
-export type DeviceFactory = (parts: DeviceParts) => TestedDevice | Promise<TestedDevice>;
+import type {DeviceFactory} from '../../kit/tested-device.js';
+import {WatchedRam} from '../../kit/watched-ram.js';
+import type {ConformanceTarget, TargetDevice} from '../target.js';
 
 const RAM_SIZE = 16 * MiB;
 const BANK_SIZE = 32 * MiB;

@@ -2,8 +2,9 @@
 import {pathToFileURL} from 'node:url';
 import {UsageError} from '../../errors.js';
 import type {ConformanceTarget} from '../target.js';
-import {builtinDevice} from './builtin.js';
-import {DeviceTarget, type DeviceFactory} from './device-target.js';
+import {builtinDevice} from '../../kit/builtin-device.js';
+import type {DeviceFactory} from '../../kit/tested-device.js';
+import {DeviceTarget} from './device-target.js';
 import {openQemuTarget} from './qemu.js';
 
 /** Targets by name. A path is a module that exports `createDevice`. */

@@ -1,5 +1,5 @@
 /** What a broken device is, and the kinds of defects that several families share. */
-import type {DeviceFactory} from '../../../src/conformance/targets/device-target.js';
+import type {DeviceFactory} from '../../../src/kit/tested-device.js';
 import type {GuestRam} from '../../../src/host/ram.js';
 import {
 	balloonWithChains,

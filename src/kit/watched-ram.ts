@@ -3,7 +3,7 @@
  * somebody watches. It has no `directWords`: a device that wants to be fast takes the calls, so that nothing is missed.
  */
 import type {DiscardResult, GuestRam} from '../host/ram.js';
-import type {MemoryAccess} from './target.js';
+import type {MemoryAccess} from './tested-device.js';
 
 /** Hears of an access when it has happened; `result` comes with a discard. */
 export type AccessListener = (access: MemoryAccess, result?: DiscardResult) => void;

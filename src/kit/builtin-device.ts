@@ -1,8 +1,8 @@
 /** Our own balloon as a device under test, with every feature on offer that it has. */
-import {NO_TRACE} from '../../events.js';
-import {VirtioBalloon} from '../../virtio/balloon/balloon.js';
-import {VirtioMmioTransport} from '../../virtio/mmio-transport.js';
-import type {DeviceParts, TestedDevice} from './device-target.js';
+import {NO_TRACE} from '../events.js';
+import {VirtioBalloon} from '../virtio/balloon/balloon.js';
+import {VirtioMmioTransport} from '../virtio/mmio-transport.js';
+import type {DeviceParts, TestedDevice} from './tested-device.js';
 
 /** The host's actions are on the balloon, the registers on its transport: a test may hand in a balloon of its own. */
 export function builtinDevice(
