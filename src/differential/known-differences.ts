@@ -17,7 +17,7 @@ export const KNOWN_DIFFERENCES = {
 		'a host that asks for the balloon that it has already asked for causes a configuration change notification; ' +
 		'nothing changed (2.5)',
 	'generation-waits-for-driver-ok':
-		'ConfigGeneration does not move with a change before DRIVER_OK; it must with every change (2.5.2)',
+		'ConfigGeneration does not move with a change before DRIVER_OK; a change must be seen (2.5)',
 	'queue-numbers-by-offer':
 		'reporting_vq is queue 3 also for a driver that did not accept STATS_VQ; ours is 2, as Linux counts (5.5.2 ' +
 		'gives every queue a fixed number, which nobody has)',

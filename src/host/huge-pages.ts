@@ -69,9 +69,4 @@ export class HugePages {
 		this.splits += split;
 		return split;
 	}
-
-	/** Huge pages at the moment. */
-	get count(): number {
-		return this.#huge.reduce((sum, huge) => sum + huge, 0);
-	}
 }

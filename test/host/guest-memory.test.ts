@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import {VmsimError} from '../../src/errors.js';
 import type {VmEvent} from '../../src/events.js';
+import {watchAccesses} from '../../src/host/access-watch.js';
 import {frameBank, frameOffset, HostMemory, type HostMemoryOptions} from '../../src/host/frames.js';
 import {GuestMemory} from '../../src/host/guest-memory.js';
 import type {HugePageMode} from '../../src/host/huge-pages.js';
@@ -409,4 +410,70 @@ test('sizes that make no sense are refused', (t) => {
 	]) {
 		t.is(t.throws(action, {instanceOf: VmsimError})?.code, 'HOST_OPTION');
 	}
+});
+
+test('a fill that is not in words and a discard that is not in pages are refused', (t) => {
+	const ram = new GuestMemory({base: BASE, sizeBytes: MiB, host: new HostMemory()});
+	ram.fill32(BASE, PAGE_SIZE, 0x1234_5678);
+	for (const action of [
+		() => ram.fill32(BASE + 2, 4, 0),
+		() => ram.fill32(BASE, 6, 0),
+		() => ram.discard(BASE + 512, PAGE_SIZE),
+		() => ram.discard(BASE, PAGE_SIZE - 1),
+	]) {
+		t.is(t.throws(action, {instanceOf: VmsimError})?.code, 'GPA_UNALIGNED');
+	}
+	t.deepEqual(ram.discard(BASE, 0), {freedBytes: 0, hugePagesSplit: 0});
+	t.is(ram.read32(BASE + PAGE_SIZE - 4), 0x1234_5678);
+});
+
+test('whoever watches a memory sees each access before it happens, with its size and direction', (t) => {
+	const ram = new GuestMemory({base: BASE, sizeBytes: MiB, host: new HostMemory()});
+	const peek = ram.read32.bind(ram);
+	let seen: [at: number, sizeBytes: number, write: boolean, word: number][] = [];
+	watchAccesses(ram, (address, sizeBytes, write) =>
+		seen.push([address - BASE, sizeBytes, write, peek(BASE)]),
+	);
+	// A long access may be made of short ones, which are seen as well.
+	const first = (access: () => unknown) => {
+		seen = [];
+		access();
+		return seen[0];
+	};
+	t.deepEqual(
+		first(() => ram.write32(BASE, 1)),
+		[0, 4, true, 0],
+	);
+	t.deepEqual(
+		first(() => ram.write16(BASE + 8, 2)),
+		[8, 2, true, 1],
+	);
+	t.deepEqual(
+		first(() => ram.write8(BASE + 9, 3)),
+		[9, 1, true, 1],
+	);
+	t.deepEqual(
+		first(() => ram.writeBytes(BASE, Uint8Array.of(5, 0, 0, 0))),
+		[0, 4, true, 1],
+	);
+	t.deepEqual(
+		first(() => ram.fill32(BASE, 8, 7)),
+		[0, 8, true, 5],
+	);
+	t.deepEqual(
+		first(() => ram.read8(BASE)),
+		[0, 1, false, 7],
+	);
+	t.deepEqual(
+		first(() => ram.read16(BASE)),
+		[0, 2, false, 7],
+	);
+	t.deepEqual(
+		first(() => ram.read32(BASE)),
+		[0, 4, false, 7],
+	);
+	t.deepEqual(
+		first(() => ram.readBytes(BASE, new Uint8Array(12))),
+		[0, 12, false, 7],
+	);
 });

@@ -3,6 +3,7 @@ import {RAM_BASE} from '../../src/board/memory-map.js';
 import {NO_TRACE} from '../../src/events.js';
 import {MiB, PAGE_SIZE} from '../../src/units.js';
 import type {ConfigWidth, DeviceLink, VirtioDevice} from '../../src/virtio/device.js';
+import {EmptySlot} from '../../src/virtio/empty-slot.js';
 import {FeatureSet} from '../../src/virtio/features.js';
 import {VirtioMmioTransport} from '../../src/virtio/mmio-transport.js';
 import {
@@ -12,6 +13,7 @@ import {
 	VIRTIO_F_RING_RESET,
 	VIRTIO_F_VERSION_1,
 	VIRTIO_ID_BALLOON,
+	VIRTIO_MMIO_MAGIC,
 	type MmioRegisterName,
 } from '../../src/virtio/spec.js';
 import type {SplitVirtqueue} from '../../src/virtio/split-virtqueue.js';
@@ -634,3 +636,15 @@ function ready(accepted?: bigint): BalloonBench {
 	bench.driver.negotiate(accepted ?? bench.driver.deviceFeatures());
 	return bench;
 }
+
+test('4.2.2.2: a slot with nothing in it is a version 2 device of no kind, and nothing changes it', (t) => {
+	const slot = new EmptySlot();
+	slot.write(MMIO_REGISTERS.Status.at, 4, 0xf);
+	const read = (name: keyof typeof MMIO_REGISTERS) => slot.read(MMIO_REGISTERS[name].at, 4);
+	t.is(read('MagicValue'), VIRTIO_MMIO_MAGIC);
+	t.is(read('Version'), 2);
+	for (const name of ['DeviceID', 'Status', 'QueueSizeMax', 'DeviceFeatures'] as const) {
+		t.is(read(name), 0, name);
+	}
+	t.is(slot.read(MMIO_REGISTERS.MagicValue.at, 1), 0, 'control registers answer 32 bits only');
+});
