@@ -8,8 +8,7 @@
  */
 import {NO_TRACE, type Trace, type VmEvent} from '../events.js';
 import {RAM_BASE} from '../board/memory-map.js';
-import type {DeviceFactory} from './tested-device.js';
-import type {HostActions} from './tested-device.js';
+import type {DeviceFactory, HostActions} from './tested-device.js';
 import {HostMemory} from '../host/frames.js';
 import {GuestMemory} from '../host/guest-memory.js';
 import {ProtocolChecker} from '../inspect/check/checker.js';

@@ -9,8 +9,7 @@
  */
 import type {AccessWidth, MmioDevice} from '../board/bus.js';
 import {Clock} from '../board/clock.js';
-import type {HostActions, MemoryAccess} from './tested-device.js';
-import type {DeviceFactory, TestedDevice} from './tested-device.js';
+import type {DeviceFactory, HostActions, MemoryAccess, TestedDevice} from './tested-device.js';
 import {WatchedRam} from './watched-ram.js';
 import {NO_TRACE, type RingIndices, type Trace} from '../events.js';
 import type {DiscardResult, GuestRam} from '../host/ram.js';
