@@ -139,6 +139,11 @@ function refuseContradictions(plan: RunPlan, given: (name: string) => boolean): 
 			'--guest-mem has no say in a replay: the recorded zones decide how large the guest is',
 		);
 	}
+	const {design} = plan.machine.reporting;
+	const mainlineFlag = ['reporting-delay', 'reporting-capacity'].find(given);
+	if (mainlineFlag !== undefined && design !== 'mainline') {
+		throw new UsageError(`--${mainlineFlag} belongs to --reporting mainline, and the design is ${design}`);
+	}
 	if (plan.inspect && (plan.json || plan.capture?.path === '-' || plan.monitor.prompt)) {
 		throw new UsageError(
 			'--inspect prints on standard output, and so does --json, --capture - or --monitor: choose one',

@@ -148,6 +148,10 @@ test('bad input is named with flag, value and what is legal; exit 2, no stack tr
 		[['--balloon', 'size=8G'], /--balloon size "8G".*legal: 0B to 4G/],
 		[['--reporting', 'mainlin'], /--reporting "mainlin" is not one of/],
 		[['--trace', 'x'], /--trace belongs to --workload replay/],
+		[
+			['--reporting', 'bitmap-v12', '--reporting-delay', '1s'],
+			/--reporting-delay belongs to --reporting mainline, and the design is bitmap-v12/,
+		],
 		[['-w', 'replay', '-m', '256M'], /--guest-mem has no say in a replay/],
 		[['--gest-mem', '4G'], /Unknown argument|Did you mean/],
 	];
