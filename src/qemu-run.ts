@@ -53,6 +53,14 @@ export interface QemuRunResult extends GuestResult {
 	};
 }
 
+interface QemuFigures {
+	memory: QemuMemory;
+	peakRssBytes: number;
+	targetPages: number;
+	actualPages: number;
+}
+
+const NO_MEMORY: QemuMemory = {rssBytes: 0, fileBytes: 0};
 const SLICE_MS = 50;
 /** How long a run may take is its user's to say; a QEMU that nobody ends is ended after this. */
 const LIFE_SECONDS = 24 * 3600;
@@ -63,9 +71,9 @@ export class QemuRun {
 	readonly hart: QemuHart;
 	readonly kernel: GuestKernel;
 	/** When the kernel was up and its workload about to begin. */
-	before: QemuMemory = {rssBytes: 0, fileBytes: 0};
-	/** When the run ended. */
-	end: QemuMemory = {rssBytes: 0, fileBytes: 0};
+	before: QemuMemory = NO_MEMORY;
+	/** As of the last slice: QEMU may be gone when somebody asks. */
+	#last: QemuFigures = {memory: NO_MEMORY, peakRssBytes: 0, targetPages: 0, actualPages: 0};
 	ended: RunEnd | undefined;
 	#booted = false;
 
@@ -104,20 +112,27 @@ export class QemuRun {
 		});
 	}
 
-	/** Runs to the end and returns why it ended. */
+	/** Runs to the end and returns why it ended. Throws QEMU_FAILED if QEMU ends before, unless its monitor says quit. */
 	async run({onSlice = () => {}, interrupted = () => false}: QemuRunHooks = {}): Promise<RunEnd> {
-		while (this.ended === undefined) {
-			if (interrupted()) {
-				this.ended = 'interrupted';
-				break;
+		try {
+			while (this.ended === undefined) {
+				if (interrupted()) {
+					this.ended = 'interrupted';
+					break;
+				}
+				this.ended = this.#slice();
+				this.#last = this.#figures();
+				onSlice();
+				// Lets signals and streams have their turn.
+				await new Promise((resolve) => setImmediate(resolve));
 			}
-			this.ended = this.#slice();
-			onSlice();
-			// Lets signals and streams have their turn.
-			await new Promise((resolve) => setImmediate(resolve));
+		} catch (error) {
+			if (!this.balloon.process.hasQuit) {
+				throw error;
+			}
+			this.ended = 'quit';
 		}
-		this.end = this.memory();
-		return this.ended;
+		return this.ended!;
 	}
 
 	/** Runs until the condition holds; asked between slices. False if the run ended first. */
@@ -137,21 +152,21 @@ export class QemuRun {
 	}
 
 	result(): QemuRunResult {
-		const {target, actual} = this.balloon.pages;
-		const {process} = this.balloon;
+		const {before} = this;
+		const {memory, peakRssBytes, targetPages, actualPages} = this.#last;
 		return {
 			seed: this.plan.machine.seed,
 			ended: this.ended ?? 'interrupted',
 			time_ns: Math.round(this.hart.nowNs()),
 			...readGuest(this.kernel, this.plan.machine.reporting.design),
-			balloon: {target_pages: target, actual_pages: actual},
+			balloon: {target_pages: targetPages, actual_pages: actualPages},
 			qemu: {
-				version: process.version,
-				rss_before_bytes: this.before.rssBytes,
-				rss_peak_bytes: process.peakRssBytes(),
-				rss_end_bytes: this.end.rssBytes,
-				memory_file_before_bytes: this.before.fileBytes,
-				memory_file_end_bytes: this.end.fileBytes,
+				version: this.balloon.process.version,
+				rss_before_bytes: before.rssBytes,
+				rss_peak_bytes: peakRssBytes,
+				rss_end_bytes: memory.rssBytes,
+				memory_file_before_bytes: before.fileBytes,
+				memory_file_end_bytes: memory.fileBytes,
 			},
 		};
 	}
@@ -159,6 +174,16 @@ export class QemuRun {
 	/** Ends QEMU. */
 	close(): void {
 		this.balloon.close();
+	}
+
+	#figures(): QemuFigures {
+		const {target: targetPages, actual: actualPages} = this.balloon.pages;
+		return {
+			memory: this.memory(),
+			peakRssBytes: this.balloon.process.peakRssBytes(),
+			targetPages,
+			actualPages,
+		};
 	}
 
 	#slice(): RunEnd | undefined {

@@ -170,6 +170,12 @@ export class QemuProcess implements MmioDevice {
 		return this.#program.version;
 	}
 
+	/** QEMU has ended as its monitor or its guest told it to. */
+	get hasQuit(): boolean {
+		const file = join(this.#folder, EXIT_FILE);
+		return existsSync(file) && readFileSync(file, 'utf8') === 'ended with code 0';
+	}
+
 	/** QEMU's resident set in bytes, by /proc; the shared pages that it has mapped are part of it. */
 	rssBytes(): number {
 		return this.#memoryFigure('VmRSS');

@@ -182,6 +182,22 @@ onQemu(title('vmsim run --device qemu runs a workload there and gives the figure
 	t.true(result.qemu.rss_peak_bytes > result.qemu.rss_before_bytes);
 });
 
+onQemu(
+	title('whoever quits QEMU at its monitor ends the run, with the figures of the last moment'),
+	async (t) => {
+		const {run, until} = guestWith(t, 256 * MiB, {design: 'off'});
+		const target = (16 * MiB) / PAGE_SIZE;
+		run.balloon.setTargetPages(target);
+		await until(() => run.balloon.pages.actual === target);
+		run.balloon.process.qmp.execute('quit');
+		t.is(await run.run(), 'quit');
+		const {ended, balloon, qemu} = run.result();
+		t.is(ended, 'quit');
+		t.is(balloon.actual_pages, target);
+		t.true(qemu.rss_end_bytes > 0 && qemu.rss_peak_bytes >= qemu.rss_end_bytes);
+	},
+);
+
 test('what QEMU decides cannot be asked of vmsim run --device qemu', async (t) => {
 	const refused = async (...flags: string[]) => {
 		const {code, stderr} = await vmsim(['run', '--device', 'qemu', ...flags]);

@@ -22,7 +22,7 @@ function readBalloon(plan: RunPlan, flag: string, text: string): void {
 export const DEVICE_FLAGS: FlagGroup = {
 	device: {
 		describe:
-			"Whose board and balloon the guest kernel drives: builtin, or qemu's in real time (docs/qemu.md)",
+			"Whose board and balloon the guest kernel drives: builtin, or qemu's in real time (docs/guest-on-qemu.md)",
 		default: 'builtin',
 		apply: (plan, flag, text) => {
 			plan.device = readChoice(flag, text, ['builtin', 'qemu'] as const);
