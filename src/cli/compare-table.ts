@@ -1,11 +1,15 @@
 /** The tables of `vmsim compare`. */
 import type {DesignResult} from '../compare/design-result.js';
 import {formatSeconds, formatSize, NS_PER_MS, NS_PER_S} from '../units.js';
+import {exitCode} from './run.js';
+import {ENDS} from './summary.js';
 
 export interface ComparedTrace {
 	readonly name: string;
 	readonly designs: readonly DesignResult[];
 }
+
+const EXIT_FAILURE = 1;
 
 const COLUMNS: readonly (readonly [title: string, value: (design: DesignResult) => string])[] = [
 	['design', ({name}) => name],
@@ -22,13 +26,14 @@ const COLUMNS: readonly (readonly [title: string, value: (design: DesignResult) 
 	['stalls', ({allocation_stalls}) => orNone(allocation_stalls)],
 	['split', ({huge_pages_split}) => orNone(huge_pages_split)],
 	['residual', ({residual_bytes}) => formatSize(residual_bytes)],
+	['ended', ({ended}) => ended ?? '-'],
 ];
 
 const LEGEND = `
 freed: frees that left a block of the reporting order or above. stuck: such blocks, free and unknown to the host at the
 end. drain: from the first such free to the end of the last report. locks: zone locks that the design took. useless:
 looks that found nothing to report. off lists: most pages held back at one time. split: huge pages of the host.
-residual: free memory of any size that the host does not know.
+residual: free memory of any size that the host does not know. ended: why the run stopped.
 `;
 
 export function compareTable(designs: readonly DesignResult[]): string {
@@ -36,8 +41,25 @@ export function compareTable(designs: readonly DesignResult[]): string {
 		COLUMNS.map(([title]) => title),
 		...designs.map((design) => COLUMNS.map(([, value]) => value(design))),
 	];
-	const problems = designs.flatMap(({name, problems}) => problems.map((problem) => `${name}: ${problem}\n`));
-	return `${align(rows)}${LEGEND}${problems.length === 0 ? '' : `\n${problems.join('')}`}`;
+	const remarks = designs.flatMap((design) =>
+		[...failures(design), ...design.problems].map((remark) => `${design.name}: ${remark}\n`),
+	);
+	return `${align(rows)}${LEGEND}${paragraph(remarks)}`;
+}
+
+/** 1 if a run failed or lost a page; what a design's books say is a finding, not a failure. */
+export function compareExitCode(designs: readonly DesignResult[]): number {
+	return designs.some((design) => failures(design).length > 0) ? EXIT_FAILURE : 0;
+}
+
+/** What `vmsim run` would call a failure of this run, in words. */
+function failures({ended, integrity_failures: lost}: DesignResult): string[] {
+	return [
+		...(ended !== null && exitCode(ended, 0) !== 0
+			? [`FAILED: ${ENDS[ended]}; the figures are of a part of the load`]
+			: []),
+		...(lost !== null && lost > 0 ? [`FAILED: ${lost} pages lost their contents`] : []),
+	];
 }
 
 /** Missed memory, a row for each trace and a column for each design. */
@@ -50,7 +72,20 @@ export function missedTable(traces: readonly ComparedTrace[]): string {
 			...traces.map((trace) => formatSize(trace.designs[at]!.missed_bytes)),
 		]),
 	];
-	return `${align(rows)}\nFree at the end of each trace, in blocks of the reporting order, and unknown to the host.\n`;
+	const remarks = traces.flatMap((trace) =>
+		trace.designs.flatMap((design) =>
+			failures(design).map((remark) => `${trace.name}, ${design.name}: ${remark}\n`),
+		),
+	);
+	return (
+		`${align(rows)}\nFree at the end of each trace, in blocks of the reporting order, and unknown to the host.\n` +
+		paragraph(remarks)
+	);
+}
+
+/** Lines set off by an empty one, or nothing. */
+function paragraph(lines: readonly string[]): string {
+	return lines.length === 0 ? '' : `\n${lines.join('')}`;
 }
 
 function formatTime(ns: number): string {

@@ -11,7 +11,7 @@ import {measureRun, measureTwoZones} from '../compare/measure.js';
 import {findRecordings, type Recording} from '../compare/recordings.js';
 import {UsageError} from '../errors.js';
 import {readDesign} from '../guest-kernel/reporting/registry.js';
-import {compareTable, missedTable, type ComparedTrace} from './compare-table.js';
+import {compareExitCode, compareTable, missedTable, type ComparedTrace} from './compare-table.js';
 import {DEVICE_FLAGS} from './flags/device.js';
 import {GUEST_FLAGS} from './flags/guest.js';
 import {MACHINE_FLAGS} from './flags/machine.js';
@@ -69,10 +69,16 @@ export const command: CommandModule<object, CompareArguments> = {
 			})
 			.example('$0 compare --scenario two-zones', 'who misses what')
 			.example('$0 compare -w churn -m 512M --designs mainline,bitmap-v12', 'two designs under one workload')
-			.example('$0 compare --traces traces', 'missed memory over recorded traces') as never;
+			.example('$0 compare --traces traces', 'missed memory over recorded traces')
+			.epilogue(
+				'Exit code 0: every run came to its end. 1: one failed, or lost a page. 2: bad usage. ' +
+					'What a design misses is a result, not a failure. docs/compare.md',
+			) as never;
 	},
 	handler: async (args) => {
-		process.stdout.write(await compare(args));
+		const {text, designs} = await compare(args);
+		process.stdout.write(text);
+		process.exitCode = compareExitCode(designs);
 	},
 };
 
@@ -95,7 +101,14 @@ export function readDesigns(text: string): string[] {
 	return designs;
 }
 
-async function compare(args: CompareArguments): Promise<string> {
+interface Comparison {
+	/** A table, or JSON. */
+	readonly text: string;
+	/** Every run that is in it. */
+	readonly designs: readonly DesignResult[];
+}
+
+async function compare(args: CompareArguments): Promise<Comparison> {
 	const designs = readDesigns(args.designs ?? DEFAULT_DESIGNS);
 	const given = RUN_FLAGS.filter((name) => args[name] !== undefined);
 	const jobs = readInteger('--jobs', args.jobs ?? String(availableParallelism()), 1, 256);
@@ -182,14 +195,16 @@ async function measureTraces(
 	}));
 }
 
-function present(load: Record<string, string>, designs: readonly DesignResult[], json: boolean): string {
-	return json
+function present(load: Record<string, string>, designs: readonly DesignResult[], json: boolean): Comparison {
+	const text = json
 		? `${JSON.stringify({schema_version: SCHEMA_VERSION, ...load, designs}, null, 2)}\n`
 		: compareTable(designs);
+	return {text, designs};
 }
 
-function presentTraces(traces: readonly ComparedTrace[], json: boolean): string {
-	return json
+function presentTraces(traces: readonly ComparedTrace[], json: boolean): Comparison {
+	const text = json
 		? `${JSON.stringify({schema_version: SCHEMA_VERSION, traces}, null, 2)}\n`
 		: missedTable(traces);
+	return {text, designs: traces.flatMap(({designs}) => designs)};
 }

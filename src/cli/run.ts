@@ -112,7 +112,8 @@ function present(result: RunResult, {json, capture}: RunPlan): number {
 	return exitCode(ended, integrity.failures);
 }
 
-function exitCode(ended: RunEnd, integrityFailures: number): number {
+/** What a run's end is to the shell: 130 interrupted, 1 failed or lost a page, 0 otherwise. */
+export function exitCode(ended: RunEnd, integrityFailures: number): number {
 	if (ended === 'interrupted') {
 		return EXIT_INTERRUPTED;
 	}

@@ -3,8 +3,9 @@ import {spawn} from 'node:child_process';
 import {VmsimError} from '../errors.js';
 
 /**
- * Runs `node ARGS` for each list of arguments and returns what they print, in order. Throws VmsimError CHILD_FAILED with
- * the last words of the first that fails; no further ones are started then.
+ * Runs `node ARGS` for each list of arguments and returns what they print, in order; exit code 1 behind a result says that
+ * the result is bad, not that there is none. Throws VmsimError CHILD_FAILED with the last words of the first that has no
+ * result; no further ones are started then.
  */
 export async function runChildren(jobs: readonly (readonly string[])[], atOnce: number): Promise<string[]> {
 	const results = new Array<string>(jobs.length);
@@ -38,7 +39,7 @@ function runChild(args: readonly string[]): Promise<string> {
 		});
 		child.on('error', reject);
 		child.on('close', (code, signal) => {
-			if (code === 0) {
+			if (code === 0 || (code === 1 && stdout !== '')) {
 				resolve(stdout);
 			} else {
 				const why = signal === null ? `exit code ${code}` : signal;

@@ -1,7 +1,13 @@
+import type {RunEnd} from '../run-result.js';
+
 /** What `vmsim compare` says of a design, whatever it was measured on. Null: that load has no such thing. */
 export interface DesignResult {
 	/** The design and its switches, as given. */
 	readonly name: string;
+	/** Why the run stopped: other figures are of its whole load only where the load was done. */
+	readonly ended: RunEnd | null;
+	/** Pages that had lost their contents when the workload looked at them. */
+	readonly integrity_failures: number | null;
 	/** Frees that left a block of the reporting order or above on a free list. */
 	readonly freed_blocks: number;
 	/** Blocks that the host was told: of the load in a scenario, in all in a run. */

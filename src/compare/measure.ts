@@ -14,6 +14,8 @@ export function measureTwoZones(design: string): DesignResult {
 	const result = twoZones(design);
 	return {
 		name: design,
+		ended: null,
+		integrity_failures: null,
 		freed_blocks: result.freed_blocks,
 		reported_blocks: result.reported_blocks,
 		stuck_blocks: result.stuck_blocks,
@@ -72,8 +74,8 @@ export async function measureRun(
 			frees.attach(kernel.memory!.zones, order, () => simulation.machine.clock.nowNs);
 		}
 	});
-	await simulation.run();
-	const {guest, reporting, host_model} = simulation.result().deterministic;
+	const ended = await simulation.run();
+	const {guest, reporting, host_model, integrity} = simulation.result().deterministic;
 	const audit = kernel.reporting?.audit?.();
 	const stats = kernel.reporting?.stats;
 	// Null stands for a guest that is not our kernel; this one is.
@@ -81,6 +83,8 @@ export async function measureRun(
 	const fragmented = guest.zones.reduce((sum, zone) => sum + zone.fragmented_bytes, 0);
 	return {
 		name: design,
+		ended,
+		integrity_failures: integrity.failures,
 		freed_blocks: frees.count,
 		reported_blocks: reporting.blocks,
 		stuck_blocks: Math.floor(missed / (2 ** order * PAGE_SIZE)),

@@ -2,6 +2,7 @@ import test from 'ava';
 import type {DesignResult} from '../../src/compare/design-result.js';
 import {runChildren} from '../../src/compare/children.js';
 import {findRecordings} from '../../src/compare/recordings.js';
+import {compareExitCode, compareTable, missedTable} from '../../src/cli/compare-table.js';
 import {readDesigns} from '../../src/cli/compare.js';
 import {UsageError} from '../../src/errors.js';
 import {vmsim} from '../helpers/cli.js';
@@ -62,6 +63,46 @@ test('a workload in whole machines: the same load, other figures', async (t) => 
 	t.is(off!.reported_blocks, 0);
 	t.true(off!.missed_bytes > 64 * 2 ** 20);
 	t.true(results.every(({freed_blocks}) => freed_blocks > 0));
+	t.true(
+		results.every(({ended, integrity_failures}) => ended === 'workload-done' && integrity_failures === 0),
+	);
+});
+
+test('a run that fails is named, and exit code 1, with one design and with several', async (t) => {
+	const load = ['-w', 'memhog,size=64M', '-m', '192M', '--host-mem', '24M'];
+	const compare = (designs: string, ...flags: string[]) =>
+		vmsim(['compare', ...load, '--designs', designs, ...flags]);
+	const [table, json, one] = await Promise.all([
+		compare('mainline,off'),
+		compare('mainline,off', '--json'),
+		compare('off'),
+	]);
+	for (const {code, stdout} of [table, one]) {
+		t.is(code, 1);
+		t.regex(stdout, /^off .*  host-memory-exhausted$/m);
+		t.regex(stdout, /^off: FAILED: the host has no memory left \(--host-mem\)/m);
+	}
+	t.regex(table.stdout, /^mainline: FAILED: the host has no memory left/m);
+	t.is(json.code, 1);
+	const {designs} = JSON.parse(json.stdout) as Compared;
+	t.deepEqual(
+		designs.map(({ended}) => ended),
+		['host-memory-exhausted', 'host-memory-exhausted'],
+	);
+});
+
+test('a lost page is a failure, a problem in the books and a run that was cut by --duration are none', async (t) => {
+	const {stdout} = await vmsim(['compare', '--scenario', 'two-zones', '--designs', 'off', '--json']);
+	const [off] = (JSON.parse(stdout) as Compared).designs;
+	const lossy: DesignResult = {...off!, ended: 'workload-done', integrity_failures: 3};
+	t.is(compareExitCode([off!, {...off!, problems: ['no job is queued']}]), 0);
+	t.is(compareExitCode([{...off!, ended: 'duration', integrity_failures: 0}]), 0);
+	t.is(compareExitCode([off!, lossy]), 1);
+	t.regex(compareTable([lossy]), /^off: FAILED: 3 pages lost their contents$/m);
+	t.regex(
+		missedTable([{name: 'untar', designs: [lossy]}]),
+		/^untar, off: FAILED: 3 pages lost their contents$/m,
+	);
 });
 
 test('a switch belongs to the design before it', (t) => {
