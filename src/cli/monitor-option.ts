@@ -52,9 +52,15 @@ export async function openMonitor(
 	const control = new RunControl(clock, {paused: paused || wantsPrompt});
 	const run: Monitored = {...what, control, polling: new StatsPolling(clock, balloon)};
 	const server = socket === undefined ? undefined : await QmpServer.open(run, socket, version());
-	const prompt = wantsPrompt ? openPrompt(run, server !== undefined) : undefined;
-	const onSignal = (): void => control.quit('host-signal');
+	const prompt = wantsPrompt ? openPrompt(run, () => server?.hasClients === true) : undefined;
+	const onSignal = (): void => {
+		control.quit('host-signal');
+		prompt?.close();
+	};
 	process.once('SIGINT', onSignal);
+	// As Ctrl-C: the run ends with its summary, the clients hear of it, and the socket goes.
+	const onTerminate = (): void => void process.emit('SIGINT');
+	process.on('SIGTERM', onTerminate);
 	return {
 		control,
 		ended: async (end) => {
@@ -65,13 +71,14 @@ export async function openMonitor(
 		},
 		close: () => {
 			process.off('SIGINT', onSignal);
+			process.off('SIGTERM', onTerminate);
 			prompt?.close();
 			server?.close();
 		},
 	};
 }
 
-function openPrompt(run: Monitored, othersMayContinue: boolean): Prompt {
+function openPrompt(run: Monitored, othersMayContinue: () => boolean): Prompt {
 	const prompt = new Prompt(run, {
 		input: process.stdin,
 		output: process.stdout,
@@ -79,8 +86,8 @@ function openPrompt(run: Monitored, othersMayContinue: boolean): Prompt {
 	});
 	void prompt.closed.then(() => {
 		const {status} = run.control;
-		// Whoever went away cannot say continue any more.
-		if (!othersMayContinue && (status === 'prelaunch' || status === 'paused')) {
+		// Whoever went away cannot say continue any more, and a client that never comes would be waited for in vain.
+		if (!othersMayContinue() && (status === 'prelaunch' || status === 'paused')) {
 			run.control.quit();
 		}
 	});

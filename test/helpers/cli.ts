@@ -16,13 +16,15 @@ export interface CliOptions {
 	/** Called with each piece of standard error. */
 	onStderr?: (text: string, child: ChildProcess) => void;
 	input?: string;
+	/** Leaves standard input open: whoever started it will end it. */
+	keepInput?: boolean;
 	/** Environment variables on top of ours. */
 	env?: Readonly<Record<string, string>>;
 }
 
 export function vmsim(
 	args: readonly string[],
-	{started, onStderr, input, env}: CliOptions = {},
+	{started, onStderr, input, keepInput, env}: CliOptions = {},
 ): Promise<CliResult> {
 	return new Promise((resolve, reject) => {
 		const child = spawn(process.execPath, [MAIN, ...args], {
@@ -41,7 +43,9 @@ export function vmsim(
 		child.on('error', reject);
 		child.on('close', (code) => resolve({code, stdout, stderr}));
 		child.stdin.on('error', () => {});
-		child.stdin.end(input ?? '');
+		if (keepInput !== true) {
+			child.stdin.end(input ?? '');
+		}
 		started?.(child);
 	});
 }

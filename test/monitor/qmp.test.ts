@@ -1,10 +1,11 @@
-import {execFile, spawn, spawnSync} from 'node:child_process';
-import {existsSync, mkdtempSync, writeFileSync} from 'node:fs';
+import {execFile, spawn, spawnSync, type ChildProcess} from 'node:child_process';
+import {existsSync, mkdtempSync, readFileSync, statSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {isDeepStrictEqual, promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
+import {UsageError} from '../../src/errors.js';
 import {QmpServer} from '../../src/monitor/qmp/server.js';
 import {JsonStream, JsonSyntaxError, writeJson, type Json} from '../../src/monitor/qmp/json.js';
 import {MiB} from '../../src/units.js';
@@ -26,8 +27,7 @@ interface Served extends HeldRun {
 }
 
 /** A held run with a client that has negotiated. */
-async function serve(held: HeldRun): Promise<Served> {
-	const path = socketPath();
+async function serve(held: HeldRun, path = socketPath()): Promise<Served> {
 	const server = await QmpServer.open(held.run, path, '1.2.3');
 	const client = await QmpClient.connect(path);
 	await client.answer();
@@ -402,4 +402,75 @@ test('vmsim run --monitor-socket --paused waits for a client, serves it and ends
 	const bad = await vmsim(['run', '-m', '64M', '--monitor-socket', join(folder, 'no', 'such', 'folder')]);
 	t.is(bad.code, 2);
 	t.regex(bad.stderr, /--monitor-socket/);
+});
+
+test('a socket that nobody listens on is replaced; one in use, and a file that is none, are left alone', async (t) => {
+	const path = socketPath();
+	const dead = spawn(process.execPath, [
+		'-e',
+		`require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`,
+	]);
+	await new Promise((resolve) => dead.on('close', resolve));
+	t.true(statSync(path).isSocket(), 'it left its socket');
+
+	const held = await holdKernel();
+	const {server, client} = await serve(held, path);
+	await t.throwsAsync(QmpServer.open(held.run, path, '1.2.3'), {
+		instanceOf: UsageError,
+		message: /--monitor-socket ".*": the socket is in use: another process listens on it/,
+	});
+	t.deepEqual(await client.execute('query-status'), {status: 'prelaunch', singlestep: false, running: false});
+	const file = join(folder, 'file');
+	writeFileSync(file, 'mine');
+	await t.throwsAsync(QmpServer.open(held.run, file, '1.2.3'), {
+		instanceOf: UsageError,
+		message: /there is a file, and it is no socket/,
+	});
+	t.is(readFileSync(file, 'utf8'), 'mine');
+	held.run.control.quit();
+	await held.over;
+	server.close();
+});
+
+const SMALL_RUN = ['run', '-m', '64M', '-w', 'memhog,size=16M'];
+
+test('SIGTERM ends a run with its summary: clients are told, and the socket goes', async (t) => {
+	const path = socketPath();
+	let child: ChildProcess | undefined;
+	const result = vmsim([...SMALL_RUN, '--monitor-socket', path, '-S'], {
+		started: (started) => (child = started),
+	});
+	const client = await QmpClient.connect(path);
+	await client.answer();
+	await client.execute('qmp_capabilities');
+	child!.kill('SIGTERM');
+	const {data} = await client.event('SHUTDOWN');
+	t.deepEqual(data, {guest: false, reason: 'host-signal'});
+	const {code, stdout} = await result;
+	t.is(code, 130);
+	t.regex(stdout, /memhog: interrupted at/);
+	t.false(existsSync(path));
+});
+
+test('at the end of its input the prompt ends a held machine, unless a client is there to let it run', async (t) => {
+	const alone = await vmsim([...SMALL_RUN, '--monitor', '--monitor-socket', socketPath()]);
+	t.is(alone.code, 0, alone.stderr);
+	t.regex(alone.stdout, /memhog: quit at the console or the monitor/);
+
+	const path = socketPath();
+	let child: ChildProcess | undefined;
+	const result = vmsim([...SMALL_RUN, '--monitor', '--monitor-socket', path], {
+		started: (started) => (child = started),
+		keepInput: true,
+	});
+	const client = await QmpClient.connect(path);
+	await client.answer();
+	await client.execute('qmp_capabilities');
+	child!.stdin!.end('info status\n');
+	await new Promise<void>((resolve) => child!.stdout!.once('data', () => resolve()));
+	t.deepEqual(await client.execute('query-status'), {status: 'prelaunch', singlestep: false, running: false});
+	await client.execute('cont');
+	const {code, stdout} = await result;
+	t.is(code, 0);
+	t.regex(stdout, /memhog: the workload is done/);
 });

@@ -1,5 +1,6 @@
 /** QMP on a unix socket: a session per client, any number of them, and the events of the run for all. */
-import {createServer, type Server, type Socket} from 'node:net';
+import {lstatSync, unlinkSync} from 'node:fs';
+import {connect, createServer, type Server, type Socket} from 'node:net';
 import {UsageError} from '../../errors.js';
 import {logicalBytes} from '../balloon-target.js';
 import type {Monitored} from '../monitored.js';
@@ -34,16 +35,42 @@ export class QmpServer {
 		run.control.onSlice(() => this.#lookAtBalloon());
 	}
 
-	/** Listens on a path. Throws UsageError if that cannot be done. */
+	/**
+	 * Listens on a path; a socket there that nobody listens on any more is replaced. Throws UsageError if it cannot be
+	 * done.
+	 */
 	static async open(run: Monitored, path: string, version: string): Promise<QmpServer> {
 		const server = new QmpServer(run, version);
-		await new Promise<void>((resolve, reject) => {
-			server.#server.once('error', (error) =>
-				reject(new UsageError(`--monitor-socket ${JSON.stringify(path)}: ${error.message}`, {}, error)),
-			);
-			server.#server.listen(path, resolve);
-		});
+		try {
+			try {
+				await server.#listen(path);
+			} catch (error) {
+				if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
+					throw error;
+				}
+				await removeStaleSocket(path);
+				await server.#listen(path);
+			}
+		} catch (error) {
+			const why = (error as Error).message;
+			throw new UsageError(`--monitor-socket ${JSON.stringify(path)}: ${why}`, {}, error);
+		}
 		return server;
+	}
+
+	/** A client is there that may say cont. */
+	get hasClients(): boolean {
+		return this.#clients.size > 0;
+	}
+
+	#listen(path: string): Promise<void> {
+		return new Promise((resolve, reject) => {
+			this.#server.once('error', reject);
+			this.#server.listen(path, () => {
+				this.#server.off('error', reject);
+				resolve();
+			});
+		});
 	}
 
 	/** Takes no more clients and lets those there are read what was said; the socket's file goes. */
@@ -75,4 +102,22 @@ export class QmpServer {
 			this.#emit('BALLOON_CHANGE', {actual: logicalBytes(this.#run, actualPages)});
 		}
 	}
+}
+
+/** Removes the socket that a process left which did not come to its end. Throws Error for anything else at the path. */
+async function removeStaleSocket(path: string): Promise<void> {
+	if (!lstatSync(path).isSocket()) {
+		throw new Error('there is a file, and it is no socket');
+	}
+	const refused = await new Promise<boolean>((resolve) => {
+		const socket = connect(path, () => {
+			socket.destroy();
+			resolve(false);
+		});
+		socket.once('error', ({code}: NodeJS.ErrnoException) => resolve(code === 'ECONNREFUSED'));
+	});
+	if (!refused) {
+		throw new Error('the socket is in use: another process listens on it');
+	}
+	unlinkSync(path);
 }
