@@ -1,5 +1,5 @@
 /** `vmsim explore`: searches the interleavings of a small scenario for one that loses memory, and replays it. */
-import {readFileSync} from 'node:fs';
+import {closeSync, readFileSync} from 'node:fs';
 import type {CommandModule} from 'yargs';
 import {UsageError} from '../errors.js';
 import {describeSchedule} from '../explore/describe.js';
@@ -8,11 +8,13 @@ import {readSchedule, replaySchedule, scheduleFile, type ScheduleFile} from '../
 import {searchByPriority, searchDepthFirst, type Found, type SearchResult} from '../explore/search.js';
 import type {Finding} from '../explore/verdict.js';
 import {exploredDesign, type ExploredDesign} from '../explore/world.js';
-import {closeSync} from 'node:fs';
 import {FdSink, createOutput} from './fd-output.js';
+import {Interrupt} from './interrupt.js';
+import {openProgress} from './progress.js';
 import {readChoice, readInteger} from './values.js';
 
 const EXIT_FOUND = 1;
+const EXIT_INTERRUPTED = 130;
 const DEFAULT_SCHEDULES = {dfs: 1_000_000, pct: 10_000} as const;
 const SCHEMA_VERSION = 1;
 
@@ -77,9 +79,12 @@ export const command: CommandModule<object, ExploreArguments> = {
 			.example('$0 explore --reporting bitmap-v12', 'the missed pages of the patch')
 			.example('$0 explore --reporting bitmap-v12 --show A8 -o a8.json', 'write a schedule ...')
 			.example('$0 explore --replay a8.json', '... and run it again, step by step')
-			.epilogue('Exit code 1: something was found. docs/explore.md') as never,
-	handler: (args) => {
-		process.exitCode = args.replay === undefined ? explore(args) : replay(args, args.replay);
+			.epilogue(
+				'Exit code 0: nothing was found. 1: something was found. 2: bad usage. 130: interrupted; what was ' +
+					'found before is shown. docs/explore.md',
+			) as never,
+	handler: async (args) => {
+		process.exitCode = args.replay === undefined ? await explore(args) : replay(args, args.replay);
 	},
 };
 
@@ -101,31 +106,57 @@ function planOf(args: ExploreArguments): Plan {
 	};
 }
 
-function explore(args: ExploreArguments): number {
+async function explore(args: ExploreArguments): Promise<number> {
 	const plan = planOf(args);
+	const json = args.json === true;
 	const startMs = performance.now();
-	const search = plan.strategy === 'dfs' ? searchDepthFirst : searchByPriority;
-	const result = search(plan.scenario, plan.design, plan);
+	const {interrupted, ...result} = await search(plan, json);
 	const wallMs = performance.now() - startMs;
-	const shown = pick(result, plan.show);
+	const shown = pick(result, plan.show, interrupted);
 	const schedule = shown && scheduleFile(plan.scenario, plan.design, shown);
-	const text =
-		args.json === true
-			? `${JSON.stringify(asJson(plan, result, wallMs), null, 2)}\n`
-			: asText(plan, result, wallMs, schedule);
+	const text = json
+		? `${JSON.stringify(asJson(plan, result, wallMs), null, 2)}\n`
+		: asText(plan, result, wallMs, schedule);
 	if (args.output !== undefined && schedule !== undefined) {
 		writeSchedule(args.output, schedule);
 	}
 	process.stdout.write(text);
+	if (interrupted) {
+		process.stderr.write(`vmsim: interrupted after ${result.executions} schedules\n`);
+		return EXIT_INTERRUPTED;
+	}
 	return result.found.length > 0 ? EXIT_FOUND : 0;
 }
 
-function pick({found}: SearchResult, show: string | undefined): Found | undefined {
+/** Runs the search, to its end or to the first Ctrl-C. */
+async function search(plan: Plan, json: boolean): Promise<SearchResult & {interrupted: boolean}> {
+	const interrupt = new Interrupt();
+	const progress = openProgress(process.stderr, json);
+	const run = plan.strategy === 'dfs' ? searchDepthFirst : searchByPriority;
+	let interrupted = false;
+	try {
+		const result = await run(plan.scenario, plan.design, {
+			...plan,
+			goOn: async (executions, findings) => {
+				progress.show(`${executions} schedules, ${plural(findings, 'finding')}`);
+				// Signals have their turn.
+				await new Promise((resolve) => setImmediate(resolve));
+				interrupted = interrupt.requested;
+				return !interrupted;
+			},
+		});
+		return {...result, interrupted};
+	} finally {
+		progress.close();
+	}
+}
+
+function pick({found}: SearchResult, show: string | undefined, interrupted: boolean): Found | undefined {
 	if (show === undefined) {
 		return found[0];
 	}
 	const wanted = found.find(({finding}) => [finding.kind, finding.cause].includes(show as never));
-	if (wanted === undefined && found.length > 0) {
+	if (wanted === undefined && found.length > 0 && !interrupted) {
 		const names = found.map(({finding}) => nameOf(finding)).join(', ');
 		throw new UsageError(`--show ${show} is not among what was found: ${names}`);
 	}
@@ -180,9 +211,10 @@ function asText(plan: Plan, result: SearchResult, wallMs: number, shown: Schedul
 			`    ${count} schedules; the shortest: ${plural(preemptions, 'preemption')}, ${steps.length} steps`,
 		);
 	}
-	if (shown === undefined) {
+	if (result.found.length === 0) {
 		lines.push('nothing found');
-	} else {
+	}
+	if (shown !== undefined) {
 		lines.push('', `${nameOf(shown.finding)}, step by step (> marks a preemption):`, describeSchedule(shown));
 	}
 	return `${lines.join('\n')}\n`;
@@ -194,7 +226,7 @@ function extent(strategy: string, bound: number, {complete, completeBound}: Sear
 	}
 	return complete
 		? `all schedules with at most ${plural(bound, 'preemption')}`
-		: `not all schedules (complete up to bound ${completeBound}, asked for ${bound})`;
+		: `not all schedules (${completeBound < 0 ? 'no bound complete' : `complete up to bound ${completeBound}`}, asked for ${bound})`;
 }
 
 function plural(count: number, what: string): string {

@@ -16,8 +16,8 @@ export interface SearchOptions {
 	readonly bound: number;
 	/** Stop after so many executions. */
 	readonly schedules: number;
-	/** Called now and then with the executions so far; false ends the search. */
-	readonly goOn?: (executions: number) => boolean;
+	/** Called now and then with the executions and the kinds of findings so far, and waited for; false ends the search. */
+	readonly goOn?: (executions: number, findings: number) => boolean | Promise<boolean>;
 	/** False continues every schedule, also from states that were reached before: for checking the reduction. */
 	readonly reduce?: boolean;
 }
@@ -72,6 +72,10 @@ class Findings {
 		}
 	}
 
+	get size(): number {
+		return this.#best.size;
+	}
+
 	get sorted(): Found[] {
 		return [...this.#best.values()].sort(
 			(a, b) => a.preemptions - b.preemptions || a.steps.length - b.steps.length,
@@ -103,9 +107,9 @@ class Dfs {
 		this.#options = options;
 	}
 
-	run(): void {
+	async run(): Promise<void> {
 		for (let bound = 0; bound <= this.#options.bound; bound++) {
-			if (!this.#runBound(bound)) {
+			if (!(await this.#runBound(bound))) {
 				return;
 			}
 			this.completeBound = bound;
@@ -113,7 +117,7 @@ class Dfs {
 	}
 
 	/** False if it was ended before its end. */
-	#runBound(bound: number): boolean {
+	async #runBound(bound: number): Promise<boolean> {
 		const {schedules, goOn} = this.#options;
 		/** The most preemptions that were left when a state was continued. */
 		const visited = new Map<number, number>();
@@ -122,7 +126,10 @@ class Dfs {
 			if (this.executions >= schedules) {
 				return false;
 			}
-			if (this.executions % ASK_EVERY === 0 && goOn?.(this.executions) === false) {
+			if (
+				this.executions % ASK_EVERY === 0 &&
+				(await goOn?.(this.executions, this.findings.size)) === false
+			) {
 				return false;
 			}
 			this.#execute(bound, path, visited);
@@ -188,13 +195,13 @@ function choices(running: number, able: number, preemptionsLeft: number): number
 }
 
 /** Depth first within the bound. */
-export function searchDepthFirst(
+export async function searchDepthFirst(
 	scenario: Scenario,
 	design: ExploredDesign,
 	options: SearchOptions,
-): SearchResult {
+): Promise<SearchResult> {
 	const dfs = new Dfs(scenario, design, options);
-	dfs.run();
+	await dfs.run();
 	const {executions, pruned, steps, states, completeBound, findings} = dfs;
 	const complete = completeBound === options.bound;
 	return {found: findings.sorted, executions, pruned, steps, states, complete, completeBound};
@@ -204,11 +211,11 @@ export function searchDepthFirst(
  * At random: each thread has a priority, the highest that can goes on, and at `bound` random places the one that runs
  * falls to the lowest. Never complete.
  */
-export function searchByPriority(
+export async function searchByPriority(
 	scenario: Scenario,
 	design: ExploredDesign,
 	{bound, schedules, seed, goOn}: SearchOptions & {readonly seed: number},
-): SearchResult {
+): Promise<SearchResult> {
 	const random = new Random(seed);
 	const findings = new Findings();
 	const masks = new Map<string, number>();
@@ -216,7 +223,7 @@ export function searchByPriority(
 	let steps = 0;
 	let length = 50; // the longest schedule so far: change points fall within it
 	while (executions < schedules) {
-		if (executions % ASK_EVERY === 0 && goOn?.(executions) === false) {
+		if (executions % ASK_EVERY === 0 && (await goOn?.(executions, findings.size)) === false) {
 			break;
 		}
 		executions++;
