@@ -1,6 +1,7 @@
 /** The tables of `vmsim compare`. */
 import type {DesignResult} from '../compare/design-result.js';
 import {formatSeconds, formatSize, NS_PER_MS, NS_PER_S} from '../units.js';
+import {plural} from './plural.js';
 import {exitCode} from './run.js';
 import {ENDS} from './summary.js';
 
@@ -58,18 +59,17 @@ function failures({ended, integrity_failures: lost}: DesignResult): string[] {
 		...(ended !== null && exitCode(ended, 0) !== 0
 			? [`FAILED: ${ENDS[ended]}; the figures are of a part of the load`]
 			: []),
-		...(lost !== null && lost > 0 ? [`FAILED: ${lost} pages lost their contents`] : []),
+		...(lost !== null && lost > 0 ? [`FAILED: ${plural(lost, 'page')} lost contents`] : []),
 	];
 }
 
-/** Missed memory, a row for each trace and a column for each design. */
-export function missedTable(traces: readonly ComparedTrace[]): string {
-	const designs = traces[0]?.designs ?? [];
+/** Missed memory and what it took to report the rest, a column for each trace and a row for each design; `-` for no result. */
+export function missedTable(traces: readonly ComparedTrace[], designs: readonly string[]): string {
 	const rows = [
 		['design', ...traces.map(({name}) => name)],
-		...designs.map(({name}, at) => [
+		...designs.map((name) => [
 			name,
-			...traces.map((trace) => formatSize(trace.designs[at]!.missed_bytes)),
+			...traces.map((trace) => missedCell(trace.designs.find((design) => design.name === name))),
 		]),
 	];
 	const remarks = traces.flatMap((trace) =>
@@ -78,9 +78,18 @@ export function missedTable(traces: readonly ComparedTrace[]): string {
 		),
 	);
 	return (
-		`${align(rows)}\nFree at the end of each trace, in blocks of the reporting order, and unknown to the host.\n` +
+		`${align(rows)}\nFree at the end of each trace, in blocks of the reporting order, and unknown to the host; in brackets the reports\n` +
+		'of the design, and the zone locks that it took.\n' +
 		paragraph(remarks)
 	);
+}
+
+function missedCell(design: DesignResult | undefined): string {
+	if (design === undefined) {
+		return '-';
+	}
+	const {missed_bytes: missed, report_calls: calls, lock_acquisitions: locks} = design;
+	return `${formatSize(missed)} (${plural(calls, 'call')}, ${plural(locks, 'lock')})`;
 }
 
 /** Lines set off by an empty one, or nothing. */

@@ -3,24 +3,24 @@
  * design it measures in this process, which is what its children are started for.
  */
 import {availableParallelism} from 'node:os';
-import {fileURLToPath} from 'node:url';
 import type {CommandModule} from 'yargs';
-import {runChildren} from '../compare/children.js';
 import type {DesignResult} from '../compare/design-result.js';
 import {measureRun, measureTwoZones} from '../compare/measure.js';
 import {findRecordings, type Recording} from '../compare/recordings.js';
 import {UsageError} from '../errors.js';
 import {readDesign} from '../guest-kernel/reporting/registry.js';
+import {runDesigns, type RunsOptions} from './compare-runs.js';
 import {compareExitCode, compareTable, missedTable, type ComparedTrace} from './compare-table.js';
 import {DEVICE_FLAGS} from './flags/device.js';
 import {GUEST_FLAGS} from './flags/guest.js';
 import {MACHINE_FLAGS} from './flags/machine.js';
 import {WORKLOAD_FLAGS} from './flags/workload.js';
+import {openProgress} from './progress.js';
 import {planRun, yargsOptions} from './run-options.js';
 import {readChoice, readInteger} from './values.js';
 
+const EXIT_INTERRUPTED = 130;
 const SCHEMA_VERSION = 1;
-const MAIN = fileURLToPath(new URL('main.js', import.meta.url));
 const DEFAULT_DESIGNS =
 	'mainline,bitmap-v12,bitmap-v12,recheck=on,bitmap-v12-per-zone,flag=before,' +
 	'bitmap-v12-per-zone,flag=after,bitmap-v12-fetch-inc,bitmap-v12-swap,off';
@@ -72,13 +72,19 @@ export const command: CommandModule<object, CompareArguments> = {
 			.example('$0 compare --traces traces', 'missed memory over recorded traces')
 			.epilogue(
 				'Exit code 0: every run came to its end. 1: one failed, or lost a page. 2: bad usage. ' +
+					'130: interrupted; the runs that were done are shown. ' +
 					'What a design misses is a result, not a failure. docs/compare.md',
 			) as never;
 	},
 	handler: async (args) => {
-		const {text, designs} = await compare(args);
+		const stop = new AbortController();
+		process.once('SIGINT', () => stop.abort());
+		const {text, designs, missing} = await compare(args, stop.signal);
 		process.stdout.write(text);
-		process.exitCode = compareExitCode(designs);
+		if (missing.length > 0) {
+			process.stderr.write(`vmsim: interrupted: no result of ${missing.join('; ')}\n`);
+		}
+		process.exitCode = missing.length > 0 ? EXIT_INTERRUPTED : compareExitCode(designs);
 	},
 };
 
@@ -106,18 +112,21 @@ interface Comparison {
 	readonly text: string;
 	/** Every run that is in it. */
 	readonly designs: readonly DesignResult[];
+	/** The runs that were interrupted, or not begun, in words. */
+	readonly missing: readonly string[];
 }
 
-async function compare(args: CompareArguments): Promise<Comparison> {
+async function compare(args: CompareArguments, signal: AbortSignal): Promise<Comparison> {
 	const designs = readDesigns(args.designs ?? DEFAULT_DESIGNS);
 	const given = RUN_FLAGS.filter((name) => args[name] !== undefined);
 	const jobs = readInteger('--jobs', args.jobs ?? String(availableParallelism()), 1, 256);
 	const json = args.json === true;
+	const runs = {jobs, signal, progress: openProgress(process.stderr, json)};
 	if (args.scenario !== undefined) {
 		readChoice('--scenario', args.scenario, ['two-zones'] as const);
 		refuseTogether('--scenario two-zones', args.traces === undefined ? given : ['traces', ...given]);
-		const results = await measureAll(designs, ['--scenario', args.scenario], jobs, measureTwoZones);
-		return present({scenario: args.scenario}, results, json);
+		const results = await measureAll(designs, ['--scenario', args.scenario], runs, measureTwoZones);
+		return present({scenario: args.scenario}, designs, results, json);
 	}
 	if (args.traces !== undefined) {
 		const own = [
@@ -135,13 +144,14 @@ async function compare(args: CompareArguments): Promise<Comparison> {
 		);
 		const recordings = findRecordings('--traces', args.traces);
 		const flags = flagsOf(args, given);
-		return presentTraces(await measureTraces(recordings, designs, flags, jobs), json);
+		const traces = await measureTraces(recordings, designs, flags, runs);
+		return presentTraces(traces, designs, json);
 	}
 	const {plan} = planRun(Object.fromEntries(given.map((name) => [name, args[name]])), undefined);
-	const results = await measureAll(designs, flagsOf(args, given), jobs, (design) =>
-		measureRun(plan, plan.replay, design),
+	const results = await measureAll(designs, flagsOf(args, given), runs, (design) =>
+		measureRun(plan, plan.replay, design, () => signal.aborted),
 	);
-	return present({workload: plan.workload.name}, results, json);
+	return present({workload: plan.workload.name}, designs, results, json);
 }
 
 function refuseTogether(flag: string, others: readonly string[]): void {
@@ -158,53 +168,70 @@ function flagsOf(args: CompareArguments, given: readonly string[]): string[] {
 async function measureAll(
 	designs: readonly string[],
 	flags: readonly string[],
-	jobs: number,
+	runs: RunsOptions,
 	measure: (design: string) => DesignResult | Promise<DesignResult>,
-): Promise<DesignResult[]> {
+): Promise<(DesignResult | undefined)[]> {
 	if (designs.length === 1) {
-		return [await measure(designs[0]!)];
+		const result = await measure(designs[0]!);
+		return [result.ended === 'interrupted' ? undefined : result];
 	}
-	const texts = await runChildren(
-		designs.map((design) => childArguments(design, flags)),
-		jobs,
+	return runDesigns(
+		designs.map((design) => ({design, flags})),
+		runs,
 	);
-	return texts.flatMap(readChild);
-}
-
-function childArguments(design: string, flags: readonly string[]): string[] {
-	return [MAIN, 'compare', '--json', '--designs', design, ...flags];
-}
-
-function readChild(text: string): DesignResult[] {
-	return (JSON.parse(text) as {designs: DesignResult[]}).designs;
 }
 
 async function measureTraces(
 	recordings: readonly Recording[],
 	designs: readonly string[],
 	flags: readonly string[],
-	jobs: number,
+	runs: RunsOptions,
 ): Promise<ComparedTrace[]> {
 	const pairs = recordings.flatMap(({flags: replay}) =>
-		designs.map((design) => childArguments(design, [...replay, ...flags])),
+		designs.map((design) => ({design, flags: [...replay, ...flags]})),
 	);
-	const results = (await runChildren(pairs, jobs)).flatMap(readChild);
+	const results = await runDesigns(pairs, runs);
 	return recordings.map(({name}, at) => ({
 		name,
-		designs: results.slice(at * designs.length, (at + 1) * designs.length),
+		designs: results.slice(at * designs.length, (at + 1) * designs.length).filter(isThere),
 	}));
 }
 
-function present(load: Record<string, string>, designs: readonly DesignResult[], json: boolean): Comparison {
-	const text = json
-		? `${JSON.stringify({schema_version: SCHEMA_VERSION, ...load, designs}, null, 2)}\n`
-		: compareTable(designs);
-	return {text, designs};
+function isThere(result: DesignResult | undefined): result is DesignResult {
+	return result !== undefined;
 }
 
-function presentTraces(traces: readonly ComparedTrace[], json: boolean): Comparison {
-	const text = json
-		? `${JSON.stringify({schema_version: SCHEMA_VERSION, traces}, null, 2)}\n`
-		: missedTable(traces);
-	return {text, designs: traces.flatMap(({designs}) => designs)};
+/** Names that no result bears. */
+function missingOf(names: readonly string[], results: readonly DesignResult[]): string[] {
+	return names.filter((name) => !results.some((result) => result.name === name));
+}
+
+function asJson(result: object, missing: readonly string[]): string {
+	const interrupted = missing.length > 0 ? {interrupted: true} : {};
+	return `${JSON.stringify({schema_version: SCHEMA_VERSION, ...interrupted, ...result}, null, 2)}\n`;
+}
+
+function present(
+	load: Record<string, string>,
+	names: readonly string[],
+	results: readonly (DesignResult | undefined)[],
+	json: boolean,
+): Comparison {
+	const designs = results.filter(isThere);
+	const missing = missingOf(names, designs);
+	const table = designs.length === 0 ? '' : compareTable(designs);
+	return {text: json ? asJson({...load, designs}, missing) : table, designs, missing};
+}
+
+function presentTraces(
+	traces: readonly ComparedTrace[],
+	names: readonly string[],
+	json: boolean,
+): Comparison {
+	const designs = traces.flatMap((trace) => trace.designs);
+	const missing = traces.flatMap((trace) =>
+		missingOf(names, trace.designs).map((name) => `${trace.name} under ${name}`),
+	);
+	const table = designs.length === 0 ? '' : missedTable(traces, names);
+	return {text: json ? asJson({traces}, missing) : table, designs, missing};
 }

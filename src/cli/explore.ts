@@ -10,6 +10,7 @@ import type {Finding} from '../explore/verdict.js';
 import {exploredDesign, type ExploredDesign} from '../explore/world.js';
 import {FdSink, createOutput} from './fd-output.js';
 import {Interrupt} from './interrupt.js';
+import {plural} from './plural.js';
 import {openProgress} from './progress.js';
 import {readChoice, readInteger} from './values.js';
 
@@ -227,10 +228,6 @@ function extent(strategy: string, bound: number, {complete, completeBound}: Sear
 	return complete
 		? `all schedules with at most ${plural(bound, 'preemption')}`
 		: `not all schedules (${completeBound < 0 ? 'no bound complete' : `complete up to bound ${completeBound}`}, asked for ${bound})`;
-}
-
-function plural(count: number, what: string): string {
-	return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 function replay(args: ExploreArguments, path: string): number {

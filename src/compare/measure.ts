@@ -60,6 +60,7 @@ export async function measureRun(
 	{machine: base, workload, durationNs}: Omit<SimulationPlan, 'replay'>,
 	files: ReplayFiles,
 	design: string,
+	interrupted: () => boolean = () => false,
 ): Promise<DesignResult> {
 	const machine = {...base, reporting: {...base.reporting, ...readDesign(design)}};
 	const replay = workload.name === 'replay' ? {replay: await prepareReplay(files)} : {};
@@ -74,7 +75,7 @@ export async function measureRun(
 			frees.attach(kernel.memory!.zones, order, () => simulation.machine.clock.nowNs);
 		}
 	});
-	const ended = await simulation.run();
+	const ended = await simulation.run({interrupted});
 	const {guest, reporting, host_model, integrity} = simulation.result().deterministic;
 	const audit = kernel.reporting?.audit?.();
 	const stats = kernel.reporting?.stats;
