@@ -4,7 +4,6 @@
  * Exit 1 for a difference, 2 for bad input.
  */
 import {readFileSync, writeFileSync} from 'node:fs';
-import {parseArgs} from 'node:util';
 import type {Action, SequenceSetup} from '../src/differential/action.js';
 import {BuiltinSide} from '../src/differential/builtin-side.js';
 import {differentialTarget} from '../src/differential/differential-target.js';
@@ -14,6 +13,7 @@ import {Tally} from '../src/differential/tally.js';
 import {UsageError} from '../src/errors.js';
 import {runCampaign} from '../src/fuzz/campaign.js';
 import {parseCase, runCase, type FuzzCase} from '../src/fuzz/target.js';
+import {runScript} from './command.js';
 
 const PROGRESS_MS = 10_000;
 
@@ -99,28 +99,26 @@ function compare(sequences: number, seed: number, out: string): number {
 	return 0;
 }
 
-try {
-	const {values} = parseArgs({
+await runScript(
+	{
+		name: 'differential',
+		about:
+			"Random sequences of a legal driver on our device and on QEMU's at the same time (docs/differential.md).\n" +
+			'Exit code 0: no difference. 1: a difference. 2: bad input.',
 		options: {
-			sequences: {type: 'string', default: '200'},
-			seed: {type: 'string', default: '1'},
-			out: {type: 'string', default: 'differential-failure.json'},
-			replay: {type: 'string'},
+			sequences: {type: 'string', default: '200', value: 'N', describe: 'How many'},
+			seed: {type: 'string', default: '1', value: 'S', describe: 'Where they begin'},
+			out: {
+				type: 'string',
+				default: 'differential-failure.json',
+				value: 'FILE',
+				describe: 'Where the sequence goes that differs',
+			},
+			replay: {type: 'string', value: 'FILE', describe: 'Play such a sequence again instead'},
 		},
-	});
-	process.exitCode =
-		values.replay !== undefined
-			? replay(values.replay)
-			: compare(
-					number('sequences', values.sequences, 1, 1e9),
-					number('seed', values.seed, 0, 0xffff_ffff),
-					values.out,
-				);
-} catch (error) {
-	const wrongOption = (error as {code?: string}).code?.startsWith('ERR_PARSE_ARGS');
-	if (!(error instanceof UsageError) && !wrongOption) {
-		throw error;
-	}
-	console.error(`differential: ${(error as Error).message}`);
-	process.exitCode = 2;
-}
+	},
+	({replay: file, sequences, seed, out}) =>
+		file !== undefined
+			? replay(file)
+			: compare(number('sequences', sequences, 1, 1e9), number('seed', seed, 0, 0xffff_ffff), out),
+);

@@ -4,12 +4,12 @@
  * is made small and written to FILE. `--replay FILE` runs such a file again. Exit 1 for a violation, 2 for bad input.
  */
 import {readFileSync, writeFileSync} from 'node:fs';
-import {parseArgs} from 'node:util';
 import {UsageError} from '../src/errors.js';
 import {runCampaign} from '../src/fuzz/campaign.js';
 import {parseCase, runCase, type FuzzTarget} from '../src/fuzz/target.js';
 import {DEVICE_TARGET} from '../src/fuzz/device-target.js';
 import {DRIVER_TARGET} from '../test/fuzz/driver-target.js';
+import {runScript} from './command.js';
 
 const FUZZ_TARGETS: Readonly<Record<string, FuzzTarget<unknown, unknown>>> = {
 	device: DEVICE_TARGET as FuzzTarget<unknown, unknown>,
@@ -55,11 +55,12 @@ function replay(file: string): number {
 }
 
 function fuzz(name: string, seed: number, seconds: number, most: number, out: string): number {
+	const target = targetNamed(name);
 	const start = Date.now();
 	let told = start;
 	const elapsed = (): string => ((Date.now() - start) / 1000).toFixed(1);
 	console.log(`fuzzing the ${name}, seed ${seed}`);
-	const {cases, operations, failure, failureLength} = runCampaign(targetNamed(name), {
+	const {cases, operations, failure, failureLength} = runCampaign(target, {
 		seed,
 		more(done) {
 			if (Date.now() - told >= PROGRESS_MS) {
@@ -81,32 +82,39 @@ function fuzz(name: string, seed: number, seconds: number, most: number, out: st
 	return 1;
 }
 
-try {
-	const {values} = parseArgs({
+await runScript(
+	{
+		name: 'fuzz',
+		about:
+			'Hostile drivers against our device, or hostile devices against our driver (docs/fuzzing.md).\n' +
+			'Exit code 0: nothing was found. 1: a violation. 2: bad input.',
 		options: {
-			seconds: {type: 'string', default: '10'},
-			operations: {type: 'string', default: String(Number.MAX_SAFE_INTEGER)},
-			seed: {type: 'string', default: '1'},
-			target: {type: 'string', default: 'device'},
-			out: {type: 'string', default: 'fuzz-failure.json'},
-			replay: {type: 'string'},
+			seconds: {type: 'string', default: '10', value: 'N', describe: 'Stop after so many'},
+			operations: {type: 'string', value: 'N', describe: 'Stop after so many'},
+			seed: {type: 'string', default: '1', value: 'S', describe: 'Where the random cases begin'},
+			target: {
+				type: 'string',
+				default: 'device',
+				value: 'NAME',
+				describe: `What is attacked: ${Object.keys(FUZZ_TARGETS).join(', ')}`,
+			},
+			out: {
+				type: 'string',
+				default: 'fuzz-failure.json',
+				value: 'FILE',
+				describe: 'Where the case goes that breaks something',
+			},
+			replay: {type: 'string', value: 'FILE', describe: 'Run such a case again instead'},
 		},
-	});
-	process.exitCode =
-		values.replay !== undefined
-			? replay(values.replay)
+	},
+	({replay: file, target, seed, seconds, operations = String(Number.MAX_SAFE_INTEGER), out}) =>
+		file !== undefined
+			? replay(file)
 			: fuzz(
-					values.target,
-					number('seed', values.seed, 0xffff_ffff),
-					number('seconds', values.seconds, 1e6),
-					number('operations', values.operations, Number.MAX_SAFE_INTEGER),
-					values.out,
-				);
-} catch (error) {
-	const wrongOption = (error as {code?: string}).code?.startsWith('ERR_PARSE_ARGS');
-	if (!(error instanceof UsageError) && !wrongOption) {
-		throw error;
-	}
-	console.error(`fuzz: ${(error as Error).message}`);
-	process.exitCode = 2;
-}
+					target,
+					number('seed', seed, 0xffff_ffff),
+					number('seconds', seconds, 1e6),
+					number('operations', operations, Number.MAX_SAFE_INTEGER),
+					out,
+				),
+);

@@ -5,7 +5,6 @@
  * writes QEMU's outcomes anew; `--docs` only writes docs/golden-cases.md.
  */
 import {readFileSync, writeFileSync} from 'node:fs';
-import {parseArgs} from 'node:util';
 import prettier from 'prettier';
 import {UsageError} from '../src/errors.js';
 import {expectedOfOurs, type GoldenCase, type GoldenOutcome} from '../src/conformance/golden/case.js';
@@ -21,6 +20,7 @@ import {
 } from '../src/conformance/golden/targets.js';
 import {openTarget} from '../src/conformance/targets/open.js';
 import {qemuVersion} from '../src/qemu/process.js';
+import {runScript} from './command.js';
 
 /** The release whose outcomes are recorded. */
 const RELEASE = '7.2.';
@@ -109,36 +109,41 @@ function writeDocument(): void {
 	writeFileSync(DOCUMENT, goldenDocument(loadGolden(), readFileSync(INTRODUCTION, 'utf8')));
 }
 
-try {
-	const {values} = parseArgs({
+await runScript(
+	{
+		name: 'golden',
+		about:
+			"Plays the golden cases (docs/golden-cases.md) on our device and, where release 7.2 is installed, on QEMU's.\n" +
+			'Exit code 0: as recorded. 1: an outcome is not the recorded one. 2: bad input.',
 		options: {
-			case: {type: 'string', default: '*'},
-			target: {type: 'string'},
-			record: {type: 'boolean', default: false},
-			docs: {type: 'boolean', default: false},
+			case: {type: 'string', default: '*', value: 'PATTERN', describe: 'A case, or several: inflate-*'},
+			target: {
+				type: 'string',
+				value: 'MODULE',
+				describe: 'Play them on this device instead (exports createDevice), against what QEMU did',
+			},
+			record: {type: 'boolean', describe: "Write QEMU's outcomes anew"},
+			docs: {type: 'boolean', describe: 'Only write docs/golden-cases.md'},
 		},
-	});
-	const cases = selectCases(loadGolden().cases, values.case);
-	const version = qemuVersion();
-	const withQemu = version?.startsWith(RELEASE) ?? false;
-	if (values.docs) {
-		writeDocument();
-	} else if (values.record) {
-		if (!withQemu) {
-			throw new UsageError(`--record: needs QEMU ${RELEASE}x, here is ${version ?? 'none'}`);
+	},
+	async ({case: pattern, target, record: wantsRecord, docs}) => {
+		const cases = selectCases(loadGolden().cases, pattern);
+		const version = qemuVersion();
+		const withQemu = version?.startsWith(RELEASE) ?? false;
+		if (docs) {
+			writeDocument();
+			return 0;
 		}
-		await record(cases);
-		writeDocument();
-	} else if (values.target !== undefined) {
-		process.exitCode = await playOn(cases, goldenTarget(await openTarget(values.target)));
-	} else {
-		process.exitCode = await play(cases, withQemu);
-	}
-} catch (error) {
-	const wrongOption = (error as {code?: string}).code?.startsWith('ERR_PARSE_ARGS');
-	if (!(error instanceof UsageError) && !wrongOption) {
-		throw error;
-	}
-	console.error(`golden: ${(error as Error).message}`);
-	process.exitCode = 2;
-}
+		if (wantsRecord) {
+			if (!withQemu) {
+				throw new UsageError(`--record: needs QEMU ${RELEASE}x, here is ${version ?? 'none'}`);
+			}
+			await record(cases);
+			writeDocument();
+			return 0;
+		}
+		return target === undefined
+			? play(cases, withQemu)
+			: playOn(cases, goldenTarget(await openTarget(target)));
+	},
+);
