@@ -116,7 +116,7 @@ await runScript(
 			"Plays the golden cases (docs/golden-cases.md) on our device and, where release 7.2 is installed, on QEMU's.\n" +
 			'Exit code 0: as recorded. 1: an outcome is not the recorded one. 2: bad input.',
 		options: {
-			case: {type: 'string', default: '*', value: 'PATTERN', describe: 'A case, or several: inflate-*'},
+			case: {type: 'string', default: '*', value: 'PATTERN', describe: 'A case, or several: inflate.*'},
 			target: {
 				type: 'string',
 				value: 'MODULE',
