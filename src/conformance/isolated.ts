@@ -42,7 +42,7 @@ interface WorkerRun {
 	broken: string | undefined;
 }
 
-/** Throws UsageError for a target that cannot be opened. */
+/** Throws UsageError for a target that cannot be opened, and whatever `onResult` throws: then the run ends there. */
 export async function runIsolated(
 	checks: readonly Check[],
 	target: string,
@@ -87,6 +87,8 @@ function runWorker(workerData: IsolatedRun, onResult: (result: CheckResult) => v
 		run.broken ??= how;
 		void worker.terminate();
 	};
+	/** What the caller threw at a result. */
+	let refusal: {error: unknown} | undefined;
 	let timer: NodeJS.Timeout | undefined;
 	const watch = (ms: number, how: string): void => {
 		clearTimeout(timer);
@@ -100,6 +102,9 @@ function runWorker(workerData: IsolatedRun, onResult: (result: CheckResult) => v
 		}
 	}, MEMORY_POLL_MS);
 	worker.on('message', (report: IsolatedReport) => {
+		if (refusal !== undefined) {
+			return;
+		}
 		switch (report.kind) {
 			case 'refused':
 				end(report.message);
@@ -112,7 +117,13 @@ function runWorker(workerData: IsolatedRun, onResult: (result: CheckResult) => v
 				break;
 			case 'result':
 				run.results.push(report.result);
-				onResult(report.result);
+				try {
+					onResult(report.result);
+				} catch (error) {
+					// Nobody catches what a listener throws.
+					refusal = {error};
+					end('nobody takes the results');
+				}
 		}
 	});
 	worker.on('error', (error: NodeJS.ErrnoException) => {
@@ -121,10 +132,14 @@ function runWorker(workerData: IsolatedRun, onResult: (result: CheckResult) => v
 				? `the device takes more than ${HEAP_MIB} MiB of heap`
 				: `the device threw outside of a call: ${error.message}`;
 	});
-	return new Promise((resolve) => {
+	return new Promise((resolve, reject) => {
 		worker.on('exit', (code) => {
 			clearTimeout(timer);
 			clearInterval(memoryWatch);
+			if (refusal !== undefined) {
+				reject(refusal.error);
+				return;
+			}
 			run.broken ??= run.opened
 				? `the device ended the program (exit code ${code})`
 				: code === UNSETTLED_AWAIT
