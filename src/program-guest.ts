@@ -2,7 +2,7 @@
  * A guest that is made of instructions: an unmodified Linux behind our firmware, or any machine-mode program. It runs
  * on the same board, with the same balloon, as the TypeScript kernel does.
  */
-import {readFileSync, writeFileSync} from 'node:fs';
+import {readFileSync} from 'node:fs';
 import {RAM_BASE} from './board/memory-map.js';
 import type {MachineConfig} from './config.js';
 import {UsageError, VmsimError} from './errors.js';
@@ -19,8 +19,6 @@ export interface ProgramFiles {
 	append?: string;
 	/** An ELF file that takes the firmware's place, or `none`. */
 	bios?: string;
-	/** Where the flattened device tree is written to. */
-	dtbDump?: string;
 }
 
 /** How a program ended the machine. */
@@ -136,22 +134,6 @@ function rngSeed(seed: number): Uint8Array {
 	);
 }
 
-/** Writes a machine's device tree where a person wants it. Throws UsageError. */
-export function dumpDeviceTree(path: string | undefined, machine: Machine): void {
-	if (path === undefined) {
-		return;
-	}
-	try {
-		writeFileSync(path, machine.deviceTree);
-	} catch (error) {
-		throw new UsageError(
-			`--dtb-dump ${JSON.stringify(path)} cannot be written: ${(error as Error).message}`,
-			{},
-			error,
-		);
-	}
-}
-
 export class ProgramGuest {
 	readonly machine: Machine;
 	readonly #tohost: number | undefined;
@@ -179,7 +161,6 @@ export class ProgramGuest {
 			...(resetAddress === undefined ? {} : {resetAddress}),
 			...(transmit === undefined ? {} : {transmit}),
 		});
-		dumpDeviceTree(files.dtbDump, machine);
 		return new ProgramGuest(machine, tohost);
 	}
 

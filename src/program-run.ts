@@ -5,14 +5,14 @@ import {processRssBytes} from './host/rss.js';
 import {ProgramGuest, type ProgramEnd} from './program-guest.js';
 import {readResult, type ProcessFigures} from './read-result.js';
 import {OPEN_GATE, type RunGate} from './run-gate.js';
-import type {RunEnd, RunResult} from './run-result.js';
+import type {RunEnd, RunResult, StopRequest} from './run-result.js';
 import {NS_PER_MS} from './units.js';
 
 export interface ProgramRunHooks {
 	/** Called between two slices of the run. */
 	onSlice?: () => void;
 	/** Ends the run at the next slice, and says how. */
-	interrupted?: () => 'interrupted' | 'quit' | undefined;
+	interrupted?: () => StopRequest | undefined;
 	wallMs?: () => number;
 	/** Keep virtual time from running ahead of wall time: for a person at the console. */
 	paced?: boolean;

@@ -10,6 +10,8 @@ export type RunEnd =
 	| 'workload-done'
 	| 'duration'
 	| 'interrupted'
+	/** Who read the traffic has seen enough. */
+	| 'reader-left'
 	/** The person at the console or the monitor quit. */
 	| 'quit'
 	/** A guest made of instructions switched itself off, asked for a reboot, or ended with a failure code. */
@@ -21,6 +23,9 @@ export type RunEnd =
 	/** Nothing is left that could ever happen. */
 	| 'idle'
 	| 'host-memory-exhausted';
+
+/** Ends that are asked for from outside of the machine. */
+export type StopRequest = Extract<RunEnd, 'interrupted' | 'reader-left' | 'quit'>;
 
 /** What the scheduler's reason means for a run whose main thread is the workload. */
 export function runEnd(outcome: Exclude<RunOutcome, 'paused'>): RunEnd {

@@ -17,7 +17,7 @@ import type {Sanitizer} from './sanitizer.js';
 import type {PreparedReplay} from './replay-setup.js';
 import {readResult, type ProcessFigures} from './read-result.js';
 import {OPEN_GATE, type RunGate} from './run-gate.js';
-import {runEnd, type RunEnd, type RunResult} from './run-result.js';
+import {runEnd, type RunEnd, type RunResult, type StopRequest} from './run-result.js';
 
 export interface SimulationPlan {
 	machine: MachineConfig;
@@ -33,8 +33,8 @@ export interface SimulationPlan {
 export interface RunHooks {
 	/** Called between two slices of the run, about every 50 ms of wall time. Watching changes nothing. */
 	onSlice?: () => void;
-	/** Ends the run at the next slice. */
-	interrupted?: () => boolean;
+	/** Ends the run at the next slice, and says how. */
+	interrupted?: () => StopRequest | undefined;
 	/** Wall time, ms: slices are cut by it, and by a gate. */
 	wallMs?: () => number;
 	/** Holds the run between slices. */
@@ -102,7 +102,7 @@ export class Simulation {
 	/** Runs to the end and returns why it ended. */
 	async run({
 		onSlice = () => {},
-		interrupted = () => false,
+		interrupted = () => undefined,
 		wallMs = () => performance.now(),
 		gate = OPEN_GATE,
 	}: RunHooks = {}): Promise<RunEnd> {
@@ -113,8 +113,8 @@ export class Simulation {
 		try {
 			for (;;) {
 				const mayGoOn = await gate.pass();
-				if (interrupted() || !mayGoOn) {
-					this.ended = interrupted() ? 'interrupted' : 'quit';
+				this.ended = interrupted() ?? (mayGoOn ? undefined : 'quit');
+				if (this.ended !== undefined) {
 					break;
 				}
 				const sliceEnd = wallMs() + SLICE_MS;

@@ -1,11 +1,10 @@
 /** `--capture FILE|-`: what the run's trace says goes into a pcapng file as it happens. */
-import {closeSync, openSync} from 'node:fs';
-import {UsageError} from '../errors.js';
 import {Capture} from '../inspect/capture.js';
 import type {Machine} from '../machine.js';
 import {formatSize} from '../units.js';
 import {FdSink} from './fd-output.js';
 import {LeavableSink} from './leavable-sink.js';
+import {OutputFile} from './output-file.js';
 
 const STDOUT = 1;
 
@@ -20,11 +19,13 @@ export interface OpenCapture {
 	/** Hands on what is buffered. False once nobody reads any more. */
 	flush(): boolean;
 	close(): void;
+	/** Something could not be written, which was said on standard error. */
+	readonly failed: boolean;
 }
 
 /**
  * Starts to capture a machine's traffic. `sample` is called before the end, for a last sample of the whole. Throws
- * UsageError if the file cannot be written.
+ * UsageError if the file cannot be written. A disk that is full later costs the rest of the capture and not the run.
  */
 export function openCapture(
 	{path, snaplen}: CaptureRequest,
@@ -32,17 +33,12 @@ export function openCapture(
 	workload: string,
 	sample: () => void = () => {},
 ): OpenCapture {
-	let descriptor: number;
-	try {
-		descriptor = path === '-' ? STDOUT : openSync(path, 'w');
-	} catch (error) {
-		throw new UsageError(
-			`--capture ${JSON.stringify(path)} cannot be written: ${(error as Error).message}`,
-			{},
-			error,
-		);
-	}
-	const sink = new LeavableSink(new FdSink(descriptor));
+	const file = path === '-' ? undefined : new OutputFile('--capture', path);
+	let failed = false;
+	const sink = new LeavableSink(file ?? new FdSink(STDOUT, '--capture - (standard output)'), (error) => {
+		failed = true;
+		process.stderr.write(`vmsim: ${(error as Error).message}; the run goes on without\n`);
+	});
 	const capture = new Capture(machine.trace, sink, {
 		snaplen,
 		application: 'vmsim',
@@ -58,9 +54,10 @@ export function openCapture(
 		close: () => {
 			sample();
 			capture.close();
-			if (descriptor !== STDOUT) {
-				closeSync(descriptor);
-			}
+			file?.close();
+		},
+		get failed() {
+			return failed;
 		},
 	};
 }

@@ -1,5 +1,5 @@
 /** `vmsim conformance`: does a device do what VIRTIO 1.4 asks of it, clause by clause? 0 if nothing failed, else 1. */
-import {existsSync, writeFileSync} from 'node:fs';
+import {existsSync} from 'node:fs';
 import {resolve} from 'node:path';
 import type {CommandModule} from 'yargs';
 import type {CheckResult} from '../conformance/check.js';
@@ -17,6 +17,7 @@ import {
 import {UsageError} from '../errors.js';
 import {printable} from '../inspect/views/line.js';
 import {FdSink, LineOutput, untilBrokenPipe} from './fd-output.js';
+import {withOutput, type OutputFile} from './output-file.js';
 import {readDuration} from './values.js';
 
 const FAILED = 1;
@@ -59,10 +60,15 @@ export const command: CommandModule<object, ConformanceArguments> = {
 			.epilogue(
 				'Exit code 0: nothing failed. 1: a check failed, or the device threw or hung. 2: bad usage.',
 			) as never,
-	handler: (args) => untilBrokenPipe(() => conformance(args)),
+	handler: (args) =>
+		untilBrokenPipe(() =>
+			args.junit === undefined
+				? conformance(args)
+				: withOutput('--junit', args.junit, (junit) => conformance(args, junit)),
+		),
 };
 
-async function conformance(args: ConformanceArguments): Promise<void> {
+async function conformance(args: ConformanceArguments, junit?: OutputFile): Promise<void> {
 	const checks = selectChecks(DEVICE_CHECKS, args.clause);
 	if (checks.length === 0) {
 		throw new UsageError(
@@ -91,9 +97,7 @@ async function conformance(args: ConformanceArguments): Promise<void> {
 		);
 	}
 	output.flush();
-	if (args.junit !== undefined) {
-		writeReport(args.junit, junitXml(args.target, results));
-	}
+	junit?.write(Buffer.from(junitXml(args.target, results), 'utf8'));
 	if (hasFailed(results)) {
 		process.exitCode = FAILED;
 	}
@@ -114,12 +118,4 @@ function asText(result: CheckResult, verbose: boolean): string[] {
 	const why = reason === undefined ? [] : [`    why:  ${printable(reason)}`];
 	const evidence = [`    done: ${done}`, `    seen: ${printable(seen)}`];
 	return [head, ...why, ...(verbose || verdict === 'fail' || error !== undefined ? evidence : [])];
-}
-
-function writeReport(path: string, text: string): void {
-	try {
-		writeFileSync(path, text);
-	} catch (error) {
-		throw new UsageError(`--junit "${path}" cannot be written: ${(error as Error).message}`, {}, error);
-	}
 }

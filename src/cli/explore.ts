@@ -8,8 +8,8 @@ import {readSchedule, replaySchedule, scheduleFile, type ScheduleFile} from '../
 import {searchByPriority, searchDepthFirst, type Found, type SearchResult} from '../explore/search.js';
 import type {Finding} from '../explore/verdict.js';
 import {exploredDesign, type ExploredDesign} from '../explore/world.js';
-import {FdSink, createOutput} from './fd-output.js';
 import {Interrupt} from './interrupt.js';
+import {writeOutput} from './output-file.js';
 import {plural} from './plural.js';
 import {openProgress} from './progress.js';
 import {readChoice, readInteger} from './values.js';
@@ -165,9 +165,7 @@ function pick({found}: SearchResult, show: string | undefined, interrupted: bool
 }
 
 function writeSchedule(path: string, schedule: ScheduleFile): void {
-	const fd = createOutput('--output', path);
-	new FdSink(fd).write(Buffer.from(`${JSON.stringify(schedule, null, '\t')}\n`, 'utf8'));
-	closeSync(fd);
+	writeOutput('--output', path, `${JSON.stringify(schedule, null, '\t')}\n`);
 }
 
 function nameOf({kind, cause}: Finding): string {

@@ -1,13 +1,14 @@
 /** `vmsim export`: a capture in another tool's format. */
-import {closeSync, renameSync, rmSync} from 'node:fs';
 import type {CommandModule} from 'yargs';
 import {UsageError} from '../errors.js';
 import {decodeEvent} from '../inspect/decode.js';
 import {PacketSource} from '../inspect/packet-source.js';
 import {PerfettoExport} from '../inspect/perfetto/export.js';
+import type {ByteSink} from '../inspect/pcapng-writer.js';
 import {packetQueue} from '../inspect/views/line.js';
 import {captureArgument, readInput} from './capture-input.js';
-import {FdSink, createOutput, refuseOverwrite, untilBrokenPipe} from './fd-output.js';
+import {FdSink, untilBrokenPipe} from './fd-output.js';
+import {refuseOverwrite, withOutput} from './output-file.js';
 
 const STDOUT = 1;
 
@@ -41,36 +42,24 @@ async function exportCapture({file, perfetto, output}: ExportArguments): Promise
 	if (!perfetto) {
 		throw new UsageError('export needs a format; there is --perfetto');
 	}
-	const toStdout = captureArgument(output) === '-';
 	const input = captureArgument(file);
-	// What stands at the output now is replaced when the export is whole, and not before.
-	const part = `${output}.part`;
 	refuseOverwrite('--output', output, input);
-	const fd = toStdout ? STDOUT : createOutput('--output', part);
-	try {
-		const trace = new PerfettoExport(new FdSink(fd));
-		const source = new PacketSource({
-			onPacket(packet) {
-				if (packet.problem() === undefined) {
-					trace.observe(decodeEvent(packet), packet.timeNs, packet.number, packetQueue(packet));
-				}
-			},
-			onFinish: () => trace.finish(),
-		});
-		try {
-			await readInput(input, source.reader);
-		} finally {
-			source.finish();
-		}
-	} catch (error) {
-		if (!toStdout) {
-			closeSync(fd);
-			rmSync(part);
-		}
-		throw error;
+	if (captureArgument(output) === '-') {
+		await exportTo(new FdSink(STDOUT), input);
+	} else {
+		await withOutput('--output', output, (sink) => exportTo(sink, input));
 	}
-	if (!toStdout) {
-		closeSync(fd);
-		renameSync(part, output);
-	}
+}
+
+async function exportTo(sink: ByteSink, input: string): Promise<void> {
+	const trace = new PerfettoExport(sink);
+	const source = new PacketSource({
+		onPacket(packet) {
+			if (packet.problem() === undefined) {
+				trace.observe(decodeEvent(packet), packet.timeNs, packet.number, packetQueue(packet));
+			}
+		},
+	});
+	await readInput(input, source.reader);
+	trace.finish();
 }

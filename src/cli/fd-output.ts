@@ -2,8 +2,8 @@
  * Writing to a file descriptor for good: the whole of it, now, even where a pipe takes only part or asks to wait. A
  * reader that went away (`| head`) is BrokenPipeError, which ends a command without a complaint.
  */
-import {openSync, writeSync, statSync} from 'node:fs';
-import {UsageError} from '../errors.js';
+import {writeSync} from 'node:fs';
+import {VmsimError} from '../errors.js';
 import type {ByteSink} from '../inspect/pcapng-writer.js';
 
 /** Whoever read the pipe has closed it. */
@@ -21,12 +21,19 @@ function errorCode(error: unknown): string {
 	return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
-/** Writes all bytes before it returns. */
+/** What the system says of a failed call, without the call and its path: `ENOSPC: no space left on device`. */
+export function errorText(error: unknown): string {
+	return error instanceof Error ? error.message.replace(/, \w+( '.*')?$/, '') : String(error);
+}
+
+/** Writes all bytes before it returns. Throws OUTPUT_FAILED, which names the output, or BrokenPipeError. */
 export class FdSink implements ByteSink {
 	readonly #fd: number;
+	readonly #name: string;
 
-	constructor(fd: number) {
+	constructor(fd: number, name = 'standard output') {
 		this.#fd = fd;
+		this.#name = name;
 	}
 
 	write(bytes: Uint8Array): void {
@@ -38,7 +45,12 @@ export class FdSink implements ByteSink {
 					throw new BrokenPipeError('the reader of the pipe has gone', {cause: error});
 				}
 				if (errorCode(error) !== 'EAGAIN') {
-					throw error;
+					throw new VmsimError(
+						'OUTPUT_FAILED',
+						`${this.#name} cannot be written: ${errorText(error)}`,
+						{},
+						error,
+					);
 				}
 				// A full pipe in non-blocking mode: this is the back-pressure.
 				Atomics.wait(NEVER, 0, 0, RETRY_MS);
@@ -72,27 +84,6 @@ export class LineOutput {
 		const text = this.#text;
 		this.#text = '';
 		this.#sink.write(Buffer.from(text, 'utf8'));
-	}
-}
-
-/** Throws UsageError if what is to be written is a folder, or the file that is read. */
-export function refuseOverwrite(flag: string, path: string, input: string): void {
-	const [output, source] = [path, input].map((name) => statSync(name, {throwIfNoEntry: false}));
-	if (output?.isDirectory() === true) {
-		throw new UsageError(`${flag} cannot write ${JSON.stringify(path)}: it is a folder`, {flag, path});
-	}
-	if (output && source && output.ino === source.ino && output.dev === source.dev) {
-		throw new UsageError(`${flag} ${JSON.stringify(path)} is the capture itself: it would be lost`);
-	}
-}
-
-/** Creates a file to write to, or empties it. Throws UsageError that names the flag. */
-export function createOutput(flag: string, path: string): number {
-	try {
-		return openSync(path, 'w');
-	} catch (error) {
-		const why = errorCode(error) || String(error);
-		throw new UsageError(`${flag} cannot write ${JSON.stringify(path)}: ${why}`, {flag, path}, error);
 	}
 }
 

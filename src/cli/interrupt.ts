@@ -1,4 +1,6 @@
-/** Ctrl-C: the first asks the run to end with its summary, the second ends the process. */
+/** What ends a run from outside. Ctrl-C: the first asks the run to end with its summary, the second ends the process. */
+import type {StopRequest} from '../run-result.js';
+
 const EXIT_INTERRUPTED = 130;
 
 export class Interrupt {
@@ -12,4 +14,13 @@ export class Interrupt {
 			this.requested = true;
 		});
 	}
+}
+
+/** Hands on what the outputs have buffered, and asks for the end if somebody pressed Ctrl-C or reads no more. */
+export function stopRequest(
+	interrupt: Interrupt,
+	...outputs: readonly ({flush(): boolean} | undefined)[]
+): StopRequest | undefined {
+	const read = outputs.map((output) => output?.flush() ?? true);
+	return interrupt.requested ? 'interrupted' : read.every((goesOn) => goesOn) ? undefined : 'reader-left';
 }

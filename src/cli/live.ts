@@ -4,6 +4,7 @@
  */
 import {styleText} from 'node:util';
 import {formatSeconds, formatSize} from '../units.js';
+import type {RunPlan} from './flags/flag.js';
 
 /** The state of the run at one moment. Model figures are counted; `rssBytes` is measured. */
 export interface LiveFigures {
@@ -22,6 +23,15 @@ export interface LiveFigures {
 	progress: number;
 }
 
+/** Says what is about to run, once nothing can be refused any more. A replay decides itself how large its guest is. */
+export function announceRun({json, quiet, machine: {seed}}: RunPlan, guestMemBytes: number): void {
+	if (!json && !quiet) {
+		process.stderr.write(
+			`vmsim: guest memory ${formatSize(guestMemBytes)} (${guestMemBytes} bytes), seed ${seed}\n`,
+		);
+	}
+}
+
 export interface LiveView {
 	/** Shows the figures, or drops them if the last ones are too fresh. */
 	update(figures: () => LiveFigures): void;
@@ -37,9 +47,9 @@ const HIDE_CURSOR = '\x1b[?25l';
 const SHOW_CURSOR = '\x1b[?25h';
 const CLEAR_LINE = '\x1b[K';
 
-export const NO_LIVE_VIEW: LiveView = {update() {}, close() {}};
-
 type Out = NodeJS.WriteStream;
+
+export const NO_LIVE_VIEW: LiveView = {update() {}, close() {}};
 
 export function openLiveView(out: Out, wallMs: () => number): LiveView {
 	return out.isTTY ? new TerminalView(out, wallMs) : new PlainView(out, wallMs);

@@ -1,5 +1,4 @@
 /** `vmsim report`: a capture as one page, with pictures and without a network. */
-import {closeSync} from 'node:fs';
 import {basename} from 'node:path';
 import type {CommandModule} from 'yargs';
 import {decodeEvent} from '../inspect/decode.js';
@@ -8,7 +7,7 @@ import {reportHtml} from '../inspect/report/html.js';
 import {ReportCollector} from '../inspect/report/model.js';
 import {packetQueue} from '../inspect/views/line.js';
 import {captureArgument, readInput} from './capture-input.js';
-import {FdSink, createOutput, refuseOverwrite} from './fd-output.js';
+import {refuseOverwrite, withOutput} from './output-file.js';
 
 interface ReportArguments {
 	file: string;
@@ -42,10 +41,9 @@ async function report({file, output, title}: ReportArguments): Promise<void> {
 	});
 	const path = captureArgument(file);
 	refuseOverwrite('--output', output, path);
-	await readInput(path, source.reader);
-	const name = path === '-' ? 'standard input' : basename(path);
-	const page = reportHtml(collector.finish(title ?? name));
-	const fd = createOutput('--output', output);
-	new FdSink(fd).write(Buffer.from(page, 'utf8'));
-	closeSync(fd);
+	await withOutput('--output', output, async (page) => {
+		await readInput(path, source.reader);
+		const name = path === '-' ? 'standard input' : basename(path);
+		page.write(Buffer.from(reportHtml(collector.finish(title ?? name)), 'utf8'));
+	});
 }

@@ -6,14 +6,12 @@ import {QemuRun, type QemuRunResult} from '../qemu-run.js';
 import {PAGE_SIZE, formatSeconds, formatSize} from '../units.js';
 import type {RunPlan} from './flags/flag.js';
 import {Interrupt} from './interrupt.js';
-import type {LiveFigures, LiveView} from './live.js';
+import {announceRun, type LiveFigures, type LiveView} from './live.js';
 import {ENDS, guestSections, integritySections, section, table} from './summary.js';
 
 /** Runs to the end. Throws UsageError where QEMU cannot be used and QEMU_FAILED where it ends too early. */
-export async function runOnQemu(
-	{machine, workload, durationNs, monitor}: RunPlan,
-	view: LiveView,
-): Promise<QemuRunResult> {
+export async function runOnQemu(plan: RunPlan, view: LiveView): Promise<QemuRunResult> {
+	const {machine, workload, durationNs, monitor} = plan;
 	const interrupt = new Interrupt();
 	const {socket} = monitor;
 	if (socket !== undefined) {
@@ -25,6 +23,7 @@ export async function runOnQemu(
 		durationNs,
 		...(socket === undefined ? {} : {qmpSocket: socket}),
 	});
+	announceRun(plan, machine.guestMemBytes);
 	const {kernel} = run;
 	const figures = (): LiveFigures => {
 		const {rssBytes, fileBytes} = run.memory();

@@ -2,15 +2,23 @@
 import {ProgramGuest} from '../program-guest.js';
 import {ProgramRun} from '../program-run.js';
 import type {RunResult} from '../run-result.js';
-import {openCapture} from './capture-option.js';
+import {openCapture, type OpenCapture} from './capture-option.js';
 import {Console} from './console.js';
 import {openTraffic} from './inspect-option.js';
-import {Interrupt} from './interrupt.js';
+import {Interrupt, stopRequest} from './interrupt.js';
+import {announceRun} from './live.js';
 import {openMonitor} from './monitor-option.js';
+import {writeOutput} from './output-file.js';
 import type {RunPlan} from './flags/flag.js';
 
+/** What is left of a run to be told. */
+export interface RunOutput {
+	result: RunResult;
+	capture: OpenCapture | undefined;
+}
+
 /** Runs the guest to its end. Throws UsageError for bad files and GUEST_STUCK for a guest that traps for ever. */
-export async function runProgram(plan: RunPlan): Promise<RunResult> {
+export async function runProgram(plan: RunPlan): Promise<RunOutput> {
 	const interrupt = new Interrupt();
 	// Where JSON or a capture goes to standard output, the guest's words go beside it.
 	const {prompt} = plan.monitor;
@@ -18,11 +26,15 @@ export async function runProgram(plan: RunPlan): Promise<RunResult> {
 		plan.json || plan.inspect || plan.capture?.path === '-' || prompt ? process.stderr : process.stdout,
 	);
 	const guest = await ProgramGuest.create(plan.machine, plan.program, {transmit: serial.transmit});
+	if (plan.dtbDump !== undefined) {
+		writeOutput('--dtb-dump', plan.dtbDump, guest.machine.deviceTree);
+	}
 	const name = plan.program.kernel ?? plan.program.bios ?? 'program';
 	const capture = plan.capture && openCapture(plan.capture, guest.machine, name);
 	const traffic = openTraffic(plan.inspect, guest.machine);
 	const run = new ProgramRun(guest, name, plan.durationNs);
 	const monitor = await openMonitor(plan, {machine: guest.machine, name});
+	announceRun(plan, guest.machine.memory.sizeBytes);
 	// The keyboard belongs to the prompt where there is one.
 	if (!prompt) {
 		serial.attach(guest.machine.uart);
@@ -31,12 +43,7 @@ export async function runProgram(plan: RunPlan): Promise<RunResult> {
 		const end = await run.run({
 			...(monitor && {gate: monitor.control}),
 			onSlice: () => serial.flush(),
-			interrupted: () =>
-				serial.quit
-					? 'quit'
-					: interrupt.requested || capture?.flush() === false || traffic?.flush() === false
-						? 'interrupted'
-						: undefined,
+			interrupted: () => (serial.quit ? 'quit' : stopRequest(interrupt, capture, traffic)),
 			paced: serial.interactive && !prompt,
 		});
 		await monitor?.ended(end);
@@ -53,5 +60,5 @@ export async function runProgram(plan: RunPlan): Promise<RunResult> {
 			`vmsim: the guest waits for an interrupt that will never come: ${guest.machine.hart.describe()}\n`,
 		);
 	}
-	return run.result();
+	return {result: run.result(), capture};
 }

@@ -1,22 +1,22 @@
 /** `vmsim run`: a machine and its guest, from reset to the end. */
 import type {CommandModule} from 'yargs';
-import {dumpDeviceTree} from '../program-guest.js';
 import {prepareReplay} from '../replay-setup.js';
-import type {RunEnd, RunResult} from '../run-result.js';
+import type {RunEnd} from '../run-result.js';
 import {sampleMemory} from '../memory-sampler.js';
 import {Simulation} from '../simulation.js';
-import {PAGE_SIZE, formatSize} from '../units.js';
+import {PAGE_SIZE} from '../units.js';
 import {UsageError} from '../errors.js';
 import {processRssBytes} from '../host/rss.js';
 import {openCapture} from './capture-option.js';
 import {openTraffic} from './inspect-option.js';
-import {Interrupt} from './interrupt.js';
-import {NO_LIVE_VIEW, openLiveView, type LiveFigures, type LiveView} from './live.js';
+import {Interrupt, stopRequest} from './interrupt.js';
+import {NO_LIVE_VIEW, announceRun, openLiveView, type LiveFigures, type LiveView} from './live.js';
 import {checkMonitor, openMonitor} from './monitor-option.js';
 import type {RunPlan} from './flags/flag.js';
+import {writeOutput} from './output-file.js';
 import {planRun, yargsOptions} from './run-options.js';
 import {runOnQemu, summarizeOnQemu} from './run-on-qemu.js';
-import {runProgram} from './run-program.js';
+import {runProgram, type RunOutput} from './run-program.js';
 import {summarize} from './summary.js';
 
 const EXIT_FAILURE = 1;
@@ -49,7 +49,7 @@ function openView({json, quiet, inspect, monitor}: RunPlan): LiveView {
 }
 
 /** Runs the TypeScript kernel with the plan's workload. */
-async function runKernel(plan: RunPlan): Promise<RunResult> {
+async function runKernel(plan: RunPlan): Promise<RunOutput> {
 	const interrupt = new Interrupt();
 	const view = openView(plan);
 	try {
@@ -57,7 +57,9 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 		const replay = workload.name === 'replay' ? {replay: await prepareReplay(plan.replay)} : {};
 		const simulation = await Simulation.create({machine: config, workload, durationNs, sanitize, ...replay});
 		const {machine, kernel} = simulation;
-		dumpDeviceTree(plan.program.dtbDump, machine);
+		if (plan.dtbDump !== undefined) {
+			writeOutput('--dtb-dump', plan.dtbDump, machine.deviceTree);
+		}
 		const capture =
 			plan.capture &&
 			openCapture(
@@ -68,12 +70,12 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 			);
 		const traffic = openTraffic(plan.inspect, machine);
 		const monitor = await openMonitor(plan, {machine, kernel, name: workload.name});
+		announceRun(plan, machine.memory.sizeBytes);
 		try {
 			const end = await simulation.run({
 				...(monitor && {gate: monitor.control}),
 				onSlice: () => view.update(() => figuresOf(simulation)),
-				// A reader of the traffic that went away has seen enough.
-				interrupted: () => interrupt.requested || capture?.flush() === false || traffic?.flush() === false,
+				interrupted: () => stopRequest(interrupt, capture, traffic),
 			});
 			await monitor?.ended(end);
 		} finally {
@@ -81,7 +83,7 @@ async function runKernel(plan: RunPlan): Promise<RunResult> {
 			traffic?.close();
 			capture?.close();
 		}
-		return simulation.result();
+		return {result: simulation.result(), capture};
 	} finally {
 		view.close();
 	}
@@ -100,16 +102,16 @@ async function runForeign(plan: RunPlan): Promise<number> {
 	}
 }
 
-function present(result: RunResult, {json, capture}: RunPlan): number {
+function present({result, capture}: RunOutput, plan: RunPlan): number {
 	// A capture on standard output leaves no room for words there.
-	const out = capture?.path === '-' ? process.stderr : process.stdout;
-	if (json) {
+	const out = plan.capture?.path === '-' ? process.stderr : process.stdout;
+	if (plan.json) {
 		out.write(`${JSON.stringify(result, null, 2)}\n`);
 	} else {
 		out.write(summarize(result));
 	}
 	const {ended, integrity} = result.deterministic;
-	return exitCode(ended, integrity.failures);
+	return capture?.failed === true ? EXIT_FAILURE : exitCode(ended, integrity.failures);
 }
 
 /** What a run's end is to the shell: 130 interrupted, 1 failed or lost a page, 0 otherwise. */
@@ -157,12 +159,6 @@ export const command: CommandModule = {
 			return;
 		}
 		checkMonitor(plan);
-		if (!plan.json && !plan.quiet) {
-			const {guestMemBytes, seed} = plan.machine;
-			process.stderr.write(
-				`vmsim: guest memory ${formatSize(guestMemBytes)} (${guestMemBytes} bytes), seed ${seed}\n`,
-			);
-		}
 		if (plan.sanitize && isProgram(plan)) {
 			throw new UsageError(
 				'--sanitize contradicts a guest of your own: it needs to be told who has which page',

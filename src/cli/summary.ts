@@ -6,6 +6,7 @@ export const ENDS: Readonly<Record<RunEnd, string>> = {
 	'workload-done': 'the workload is done',
 	duration: 'the time is up',
 	interrupted: 'interrupted',
+	'reader-left': 'the reader of the traffic has left',
 	quit: 'quit at the console or the monitor',
 	'guest-off': 'the guest switched itself off',
 	'guest-reset': 'the guest asked for a reboot',

@@ -25,6 +25,7 @@ const SHUTDOWN_REASONS: Readonly<Record<RunEnd, ShutdownReason>> = {
 	// The person who set the duration, or pressed Ctrl-C.
 	duration: 'host-signal',
 	interrupted: 'host-signal',
+	'reader-left': 'host-signal',
 	quit: 'host-qmp-quit',
 	idle: 'host-error',
 	'host-memory-exhausted': 'host-error',

@@ -222,7 +222,7 @@ test('bad input and bad questions are exit code 2 with a word on where', async (
 		[['inspect', CAPTURE, '--stats', '--rings'], /ask one at a time/],
 		[['inspect', CAPTURE, '--at', 'soon', '--rings'], /--at "soon" is not a time/],
 		[['export', CAPTURE, '-o', path('x')], /export needs a format/],
-		[['export', CAPTURE, '--perfetto', '-o', folder], /--output cannot write/],
+		[['export', CAPTURE, '--perfetto', '-o', folder], /--output .* cannot be written: EISDIR/],
 		[['wireshark'], /needs one of --install and --path/],
 	] as const) {
 		const {code, stderr} = await vmsim(args);

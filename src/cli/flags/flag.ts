@@ -26,6 +26,8 @@ export interface RunPlan {
 	monitor: MonitorRequest;
 	/** A guest that is made of instructions, instead of the TypeScript kernel and a workload. */
 	program: ProgramFiles;
+	/** Where the flattened device tree is written to. */
+	dtbDump?: string;
 }
 
 export interface Flag {

@@ -5,7 +5,8 @@ import type {FlagGroup} from './flag.js';
 
 export const OUTPUT_FLAGS: FlagGroup = {
 	capture: {
-		describe: 'Record the virtqueue traffic as pcapng: a file, or - for standard output',
+		describe:
+			'Record the virtqueue traffic as pcapng: a file, or - for standard output (then summary or JSON go to standard error)',
 		apply: (plan, _flag, text) => {
 			plan.capture = {path: text, snaplen: DEFAULT_SNAPLEN};
 		},

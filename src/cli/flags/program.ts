@@ -29,7 +29,7 @@ export const PROGRAM_FLAGS: FlagGroup = {
 	'dtb-dump': {
 		describe: 'Write the flattened device tree to this file',
 		apply: (plan, _flag, text) => {
-			plan.program.dtbDump = text;
+			plan.dtbDump = text;
 		},
 	},
 };
