@@ -1,4 +1,5 @@
 /** The folder that a running QEMU, its supervisor and its user share, and the names in it. */
+import {execFileSync} from 'node:child_process';
 import {existsSync, mkdtempSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -22,4 +23,10 @@ export function makeFolder(): string {
 	return mkdtempSync(
 		join(existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), `vmsim-qemu-${process.pid}-`),
 	);
+}
+
+/** A process for all four, because node can make no FIFO. */
+export function makePipes(folder: string): void {
+	const names = PIPES.flatMap((name) => [`${name}.in`, `${name}.out`]);
+	execFileSync('mkfifo', names, {cwd: folder});
 }

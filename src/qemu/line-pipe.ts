@@ -1,5 +1,4 @@
 /** Lines to and from another process over a pair of FIFOs, synchronously: qtest and QMP are both lines. */
-import {execFileSync} from 'node:child_process';
 import {closeSync, constants, openSync, readSync, writeSync} from 'node:fs';
 import {VmsimError} from '../errors.js';
 import {sleepSync} from './sleep.js';
@@ -23,9 +22,8 @@ export class LinePipe {
 	/** What was said last, for a message. */
 	#asked = '';
 
-	/** `ended` says how the other process ended, once it has. */
+	/** The FIFOs are there. `ended` says how the other process ended, once it has. */
 	constructor(path: string, ended: () => string | undefined) {
-		execFileSync('mkfifo', [`${path}.in`, `${path}.out`]);
 		this.#ended = ended;
 		this.#to = openSync(`${path}.in`, constants.O_RDWR | constants.O_NONBLOCK);
 		// To open a FIFO for reading waits for a writer: this one, for a moment.

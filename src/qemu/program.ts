@@ -25,12 +25,17 @@ export const WANTED =
 	`wanted: release ${OLDEST.major}.${OLDEST.minor} or newer, with the riscv64 virt board, TCG and qtest ` +
 	'(apt-get install qemu-system-misc)';
 
+/** By path. One that could not be used is asked again: somebody may have installed it. */
+const found = new Map<string, QemuProgram>();
+
 export function qemuPath(): string {
 	return process.env[VARIABLE] || DEFAULT;
 }
 
 export function qemuIsInstalled(): boolean {
-	return spawnSync(qemuPath(), ['--version'], {timeout: VERSION_TIMEOUT_MS}).status === 0;
+	return (
+		found.has(qemuPath()) || spawnSync(qemuPath(), ['--version'], {timeout: VERSION_TIMEOUT_MS}).status === 0
+	);
 }
 
 /** "7.2.22", or undefined where QEMU is not installed. */
@@ -38,8 +43,17 @@ export function qemuVersion(): string | undefined {
 	return qemuIsInstalled() ? findQemu().version : undefined;
 }
 
-/** Throws UsageError for a program that is missing, cannot be run, is not QEMU, or is too old. */
+/**
+ * The program, which is asked for its release once. Throws UsageError for one that is missing, cannot be run, is not QEMU,
+ * or is too old.
+ */
 export function findQemu(path = qemuPath()): QemuProgram {
+	const program = found.get(path) ?? askQemu(path);
+	found.set(path, program);
+	return program;
+}
+
+function askQemu(path: string): QemuProgram {
 	const {error, status, signal, stdout, stderr} = spawnSync(path, ['--version'], {
 		encoding: 'utf8',
 		timeout: VERSION_TIMEOUT_MS,
@@ -57,11 +71,11 @@ export function findQemu(path = qemuPath()): QemuProgram {
 		const words = (stderr ?? '').trim();
 		throw new UsageError(`${path} --version fails (${how})${words && `: ${words}`}; ${WANTED}`);
 	}
-	const found = /version ((\d+)\.(\d+)\S*)/.exec(stdout);
-	if (found === null) {
+	const release = /version ((\d+)\.(\d+)\S*)/.exec(stdout);
+	if (release === null) {
 		throw new UsageError(`${path} --version names no version: "${stdout.trim()}"; ${WANTED}`);
 	}
-	const [, version, major, minor] = found;
+	const [, version, major, minor] = release;
 	if (Number(major) * 1000 + Number(minor) < OLDEST.major * 1000 + OLDEST.minor) {
 		throw new UsageError(`${path} is release ${version}; ${WANTED}`);
 	}

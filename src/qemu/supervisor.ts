@@ -1,66 +1,123 @@
 /**
- * The process between us and QEMU. We wait for QEMU with a blocking read, in which nobody can look at a clock or at a
- * child: so this one looks. It writes down how QEMU ended, writes a tick into our pipes so that no read blocks for ever,
- * ends QEMU when its life is over, and, when our end of its standard input closes (we were killed, or the thread that
- * asked for QEMU was ended), ends QEMU and removes the folder. Arguments: folder, life in s, program, its arguments.
+ * The process between us and our QEMUs. We wait for QEMU with a blocking read, in which nobody can look at a clock or at
+ * a child: so this one looks. It writes down how a QEMU ended, writes a tick into our pipes so that no read blocks for
+ * ever, ends a QEMU when its life is over, and, when our end of its standard input closes (we were killed, or the thread
+ * that asked for QEMU was ended), ends all of them and removes their folders. There is one of it for all QEMUs of a
+ * thread, because it takes longer to start than QEMU does. Its orders are lines of standard input: see supervision.ts.
  */
-import {spawn} from 'node:child_process';
-import {constants, openSync, renameSync, rmSync, writeFileSync, writeSync} from 'node:fs';
+import {spawn, type ChildProcess} from 'node:child_process';
+import {closeSync, constants, openSync, renameSync, rmSync, writeFileSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
+import {createInterface} from 'node:readline';
 import {EXIT_FILE, LOG_FILE, PID_FILE, PIPES} from './folder.js';
 import {TICK, TICK_MS} from './line-pipe.js';
+import type {QemuOrder, QemuStart} from './supervision.js';
 
 const MS_PER_S = 1000;
-const [folder, lifeSeconds, program, ...args] = process.argv.slice(2) as [
-	string,
-	string,
-	string,
-	...string[],
-];
-const inFolder = (name: string) => join(folder, name);
 
-/** Why we ended QEMU, where it did not end by itself. */
-let reason: string | undefined;
-let orphaned = false;
-const end = (why: string) => {
-	reason ??= why;
-	child.kill('SIGKILL');
-};
-process.on('SIGTERM', () => end('was closed'));
-process.stdin.on('error', () => {});
-process.stdin.on('close', () => {
-	orphaned = true;
-	end('lost its user');
-});
-process.stdin.resume();
+class SupervisedQemu {
+	readonly #folder: string;
+	readonly #pipes: readonly number[];
+	readonly #child: ChildProcess;
+	readonly #life: NodeJS.Timeout;
+	#running = true;
+	/** Why we ended it, where it did not end by itself. */
+	#reason: string | undefined;
+	/** Nobody will ask how it ended: its folder goes with it. */
+	#isGivenUp = false;
 
-const pipes = PIPES.map((name) => openSync(inFolder(`${name}.out`), constants.O_RDWR | constants.O_NONBLOCK));
-const log = openSync(inFolder(LOG_FILE), 'w');
-const child = spawn(program, args, {stdio: ['ignore', 'ignore', log]});
-child.on('error', (error) => leave(`cannot be started: ${error.message}`));
-child.on('exit', (code, signal) =>
-	leave(reason ?? (signal ? `was ended by ${signal}` : `ended with code ${code}`)),
-);
-writeFileSync(inFolder(PID_FILE), String(child.pid));
+	/** Throws where the folder is gone: its user did not wait. */
+	constructor({folder, lifeSeconds, program, args}: QemuStart) {
+		this.#folder = folder;
+		this.#pipes = PIPES.map((name) =>
+			openSync(join(folder, `${name}.out`), constants.O_RDWR | constants.O_NONBLOCK),
+		);
+		const log = openSync(join(folder, LOG_FILE), 'w');
+		this.#child = spawn(program, args, {stdio: ['ignore', 'ignore', log]});
+		closeSync(log);
+		this.#child.on('error', (error) => this.#leave(`cannot be started: ${error.message}`));
+		this.#child.on('exit', (code, signal) =>
+			this.#leave(this.#reason ?? (signal ? `was ended by ${signal}` : `ended with code ${code}`)),
+		);
+		this.#life = setTimeout(() => this.end(`was ended after its ${lifeSeconds} s`), lifeSeconds * MS_PER_S);
+		writeFileSync(join(folder, PID_FILE), String(this.#child.pid));
+	}
 
-setTimeout(() => end(`was ended after its ${lifeSeconds} s`), Number(lifeSeconds) * MS_PER_S);
-setInterval(() => pipes.forEach(tick), TICK_MS);
+	end(why: string): void {
+		this.#reason ??= why;
+		this.#child.kill('SIGKILL');
+	}
 
-function tick(pipe: number): void {
-	try {
-		writeSync(pipe, TICK);
-	} catch {
-		// Nobody reads, and the pipe is full of ticks.
+	/** Ends it where it still runs, and removes its folder. */
+	giveUp(): void {
+		this.#isGivenUp = true;
+		if (this.#running) {
+			this.end('lost its user');
+		} else {
+			this.#removeFolder();
+		}
+	}
+
+	tick(): void {
+		for (const pipe of this.#running ? this.#pipes : []) {
+			try {
+				writeSync(pipe, TICK);
+			} catch {
+				// Nobody reads, and the pipe is full of ticks.
+			}
+		}
+	}
+
+	/** The pipes close last, which is how a reader learns to look for the file. */
+	#leave(how: string): void {
+		this.#running = false;
+		clearTimeout(this.#life);
+		if (this.#isGivenUp) {
+			this.#removeFolder();
+		} else {
+			const file = join(this.#folder, EXIT_FILE);
+			writeFileSync(`${file}.new`, how);
+			renameSync(`${file}.new`, file);
+		}
+		this.#pipes.forEach((pipe) => closeSync(pipe));
+	}
+
+	#removeFolder(): void {
+		rmSync(this.#folder, {recursive: true, force: true});
 	}
 }
 
-/** The pipes close with this process, which is how a reader learns to look for the file. */
-function leave(how: string): void {
-	if (orphaned) {
-		rmSync(folder, {recursive: true, force: true});
+/** By folder, those that our user has not given up. */
+const qemus = new Map<string, SupervisedQemu>();
+
+function take(order: QemuOrder): void {
+	if ('start' in order) {
+		try {
+			qemus.set(order.start.folder, new SupervisedQemu(order.start));
+		} catch {
+			// Its user closed it before we could begin.
+		}
 	} else {
-		writeFileSync(inFolder(`${EXIT_FILE}.new`), how);
-		renameSync(inFolder(`${EXIT_FILE}.new`), inFolder(EXIT_FILE));
+		qemus.get(order.giveUp)?.giveUp();
+		qemus.delete(order.giveUp);
 	}
-	process.exit();
 }
+
+process.on('SIGTERM', () => {
+	for (const qemu of qemus.values()) {
+		qemu.end('was closed');
+	}
+	ticks.unref();
+	process.stdin.destroy();
+});
+process.stdin.on('error', () => {});
+const orders = createInterface({input: process.stdin});
+orders.on('line', (line) => take(JSON.parse(line) as QemuOrder));
+// With the last QEMU this process ends.
+orders.on('close', () => {
+	ticks.unref();
+	for (const qemu of qemus.values()) {
+		qemu.giveUp();
+	}
+});
+const ticks = setInterval(() => qemus.forEach((qemu) => qemu.tick()), TICK_MS);
