@@ -6,6 +6,7 @@ import {VmsimError} from '../errors.js';
 import {PAGE_SIZE} from '../units.js';
 import {VIRTIO_BALLOON_CONFIG, VIRTIO_BALLOON_S} from '../virtio/balloon/spec.js';
 import {MMIO_CONFIG_AT} from '../virtio/spec.js';
+import type {QemuLaunch} from './launch.js';
 import {BALLOON_PATH, QemuProcess, type QemuOptions} from './process.js';
 import {sleepSync} from './sleep.js';
 
@@ -35,8 +36,9 @@ export class QemuBalloon implements MmioDevice {
 	readonly process: QemuProcess;
 	readonly ram: GuestRam;
 
-	constructor(options: QemuOptions = {}) {
-		this.process = new QemuProcess(options);
+	/** `launch` is a QEMU that was launched with these options. */
+	constructor(options: QemuOptions = {}, launch?: QemuLaunch) {
+		this.process = new QemuProcess(options, launch);
 		this.ram = this.process.ram;
 	}
 

@@ -18,6 +18,9 @@ export const EXIT_FILE = 'exit';
 /** A pair of FIFOs each: NAME.in, NAME.out. */
 export const PIPES = ['qtest', 'qmp'] as const;
 
+/** A user and its supervisor may remove a folder at the same time. */
+export const REMOVE_FOLDER = {recursive: true, force: true, maxRetries: 10, retryDelay: 1};
+
 /** The process id of the user is in its name. */
 export function makeFolder(): string {
 	return mkdtempSync(

@@ -7,7 +7,7 @@ import {join} from 'node:path';
 import {RAM_BASE} from '../board/memory-map.js';
 import {MiB} from '../units.js';
 import {FileRam} from './file-ram.js';
-import {EXIT_FILE, LOG_FILE, makeFolder, makePipes, PID_FILE, RAM_FILE} from './folder.js';
+import {EXIT_FILE, LOG_FILE, makeFolder, makePipes, PID_FILE, RAM_FILE, REMOVE_FOLDER} from './folder.js';
 import {LinePipe} from './line-pipe.js';
 import {findQemu, type QemuProgram} from './program.js';
 import {giveUpQemu, openSupervisor, superviseQemu} from './supervision.js';
@@ -16,8 +16,8 @@ import {giveUpQemu, openSupervisor, superviseQemu} from './supervision.js';
 const PARK = Uint8Array.of(0x73, 0x00, 0x50, 0x10, 0x6f, 0xf0, 0xdf, 0xff);
 /** For the code of a parked hart, MiB: QEMU would take a part of the host's memory, which takes time. */
 const CODE_BUFFER_MIB = 1;
-/** The supervisor may be at work in the folder that we remove. */
-const REMOVE = {recursive: true, force: true, maxRetries: 10, retryDelay: 1};
+
+const MS_PER_S = 1000;
 
 /** QEMU's on-off properties of a device: `page-poison`, `free-page-hint`, ... */
 export type QemuProperties = Readonly<Record<string, 'on' | 'off'>>;
@@ -43,16 +43,19 @@ export class QemuLaunch {
 	readonly qtest: LinePipe;
 	readonly qmp: LinePipe;
 	readonly #folder: string;
+	/** By performance.now(). */
+	readonly #halfLifeMs: number;
 	readonly #toClose: (() => void)[] = [];
 
 	/** Throws UsageError where QEMU is missing or too old. */
 	constructor(options: LaunchOptions = {}) {
 		const {sizeBytes = 16 * MiB, lifeSeconds = 120} = options;
+		this.#halfLifeMs = performance.now() + (lifeSeconds * MS_PER_S) / 2;
 		openSupervisor();
 		this.program = findQemu(options.program);
 		const folder = makeFolder();
 		this.#folder = folder;
-		this.#toClose.push(() => rmSync(folder, REMOVE));
+		this.#toClose.push(() => rmSync(folder, REMOVE_FOLDER));
 		try {
 			const memory = join(folder, RAM_FILE);
 			writeFileSync(memory, PARK);
@@ -79,6 +82,11 @@ export class QemuLaunch {
 		const {path, version} = this.program;
 		const words = readFileSync(join(this.#folder, LOG_FILE), 'utf8').trim();
 		return `${path} (${version}) ${readFileSync(file, 'utf8')}${words && `: ${words}`}`;
+	}
+
+	/** It has ended, or half of its life is over. */
+	get isStale(): boolean {
+		return this.ended !== undefined || performance.now() > this.#halfLifeMs;
 	}
 
 	/** Of the QEMU that has answered. */

@@ -9,7 +9,7 @@ import {spawn, type ChildProcess} from 'node:child_process';
 import {closeSync, constants, openSync, renameSync, rmSync, writeFileSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
-import {EXIT_FILE, LOG_FILE, PID_FILE, PIPES} from './folder.js';
+import {EXIT_FILE, LOG_FILE, PID_FILE, PIPES, REMOVE_FOLDER} from './folder.js';
 import {TICK, TICK_MS} from './line-pipe.js';
 import type {QemuOrder, QemuStart} from './supervision.js';
 
@@ -17,7 +17,7 @@ const MS_PER_S = 1000;
 
 class SupervisedQemu {
 	readonly #folder: string;
-	readonly #pipes: readonly number[];
+	readonly #pipes: number[] = [];
 	readonly #child: ChildProcess;
 	readonly #life: NodeJS.Timeout;
 	#running = true;
@@ -26,21 +26,28 @@ class SupervisedQemu {
 	/** Nobody will ask how it ended: its folder goes with it. */
 	#isGivenUp = false;
 
-	/** Throws where the folder is gone: its user did not wait. */
+	/** Throws, with nothing started, where the folder is gone: its user did not wait. */
 	constructor({folder, lifeSeconds, program, args}: QemuStart) {
 		this.#folder = folder;
-		this.#pipes = PIPES.map((name) =>
-			openSync(join(folder, `${name}.out`), constants.O_RDWR | constants.O_NONBLOCK),
-		);
-		const log = openSync(join(folder, LOG_FILE), 'w');
-		this.#child = spawn(program, args, {stdio: ['ignore', 'ignore', log]});
-		closeSync(log);
+		const files: number[] = [];
+		try {
+			for (const name of PIPES) {
+				this.#pipes.push(openSync(join(folder, `${name}.out`), constants.O_RDWR | constants.O_NONBLOCK));
+			}
+			files.push(openSync(join(folder, LOG_FILE), 'w'), openSync(join(folder, PID_FILE), 'w'));
+			this.#child = spawn(program, args, {stdio: ['ignore', 'ignore', files[0]]});
+			writeSync(files[1]!, String(this.#child.pid));
+		} catch (error) {
+			this.#closePipes();
+			throw error;
+		} finally {
+			files.forEach((file) => closeSync(file));
+		}
 		this.#child.on('error', (error) => this.#leave(`cannot be started: ${error.message}`));
 		this.#child.on('exit', (code, signal) =>
 			this.#leave(this.#reason ?? (signal ? `was ended by ${signal}` : `ended with code ${code}`)),
 		);
 		this.#life = setTimeout(() => this.end(`was ended after its ${lifeSeconds} s`), lifeSeconds * MS_PER_S);
-		writeFileSync(join(folder, PID_FILE), String(this.#child.pid));
 	}
 
 	end(why: string): void {
@@ -75,15 +82,27 @@ class SupervisedQemu {
 		if (this.#isGivenUp) {
 			this.#removeFolder();
 		} else {
-			const file = join(this.#folder, EXIT_FILE);
+			this.#writeDown(how);
+		}
+		this.#closePipes();
+	}
+
+	#writeDown(how: string): void {
+		const file = join(this.#folder, EXIT_FILE);
+		try {
 			writeFileSync(`${file}.new`, how);
 			renameSync(`${file}.new`, file);
+		} catch {
+			// Its user has removed the folder: the order to give it up is on its way.
 		}
-		this.#pipes.forEach((pipe) => closeSync(pipe));
 	}
 
 	#removeFolder(): void {
-		rmSync(this.#folder, {recursive: true, force: true});
+		rmSync(this.#folder, REMOVE_FOLDER);
+	}
+
+	#closePipes(): void {
+		this.#pipes.splice(0).forEach((pipe) => closeSync(pipe));
 	}
 }
 

@@ -1,11 +1,13 @@
 /** Devices that golden cases are played on: ours and QEMU's with the properties that a case asks for, and any other. */
 import {balloonPages, leftBytes} from '../../monitor/balloon-target.js';
+import {QemuAhead} from '../../qemu/ahead.js';
 import {QemuBalloon} from '../../qemu/balloon.js';
-import type {QemuProperties} from '../../qemu/process.js';
+import type {QemuOptions, QemuProperties} from '../../qemu/process.js';
 import {UsageError} from '../../errors.js';
 import {VirtioBalloon} from '../../virtio/balloon/balloon.js';
 import type {BalloonFeatureOptions} from '../../virtio/balloon/features.js';
 import type {ConformanceTarget, TargetDevice} from '../target.js';
+import type {MaybeAsync} from '../../kit/tested-device.js';
 import {builtinDevice} from '../../kit/builtin-device.js';
 import {DeviceTarget} from '../targets/device-target.js';
 import {qemuDevice} from '../targets/qemu.js';
@@ -23,6 +25,8 @@ export interface GoldenTarget {
 	readonly name: string;
 	/** A fresh device. */
 	start(properties: QemuProperties): Promise<GoldenDevice>;
+	/** No more devices are wanted. */
+	close(): MaybeAsync<void>;
 }
 
 /** Our names for QEMU's properties. */
@@ -57,12 +61,16 @@ export const builtinGoldenTarget: GoldenTarget = {
 			host: {...host, 'query-balloon': () => leftBytes(device.ram.sizeBytes, balloon.actualPages)},
 		};
 	},
+	close() {},
 };
+
+const ahead = new QemuAhead();
 
 export const qemuGoldenTarget: GoldenTarget = {
 	name: 'QEMU',
 	async start(properties) {
-		const balloon = new QemuBalloon({watch: 'sources', properties});
+		const options: QemuOptions = {watch: 'sources', properties};
+		const balloon = new QemuBalloon(options, ahead.take(options));
 		return {
 			device: qemuDevice(balloon),
 			host: {
@@ -75,6 +83,7 @@ export const qemuGoldenTarget: GoldenTarget = {
 			},
 		};
 	},
+	close: () => ahead.close(),
 };
 
 /** A target of the conformance kit, with the properties that it has: a case that asks for others is not for it. */
@@ -97,5 +106,6 @@ export function goldenTarget(target: ConformanceTarget): GoldenTarget {
 				},
 			};
 		},
+		close: () => target.close(),
 	};
 }
