@@ -1,5 +1,5 @@
 /** `vmsim explore`: searches the interleavings of a small scenario for one that loses memory, and replays it. */
-import {closeSync, readFileSync} from 'node:fs';
+import {readFileSync} from 'node:fs';
 import type {CommandModule} from 'yargs';
 import {UsageError} from '../errors.js';
 import {describeSchedule} from '../explore/describe.js';

@@ -75,7 +75,9 @@ export async function measureRun(
 			frees.attach(kernel.memory!.zones, order, () => simulation.machine.clock.nowNs);
 		}
 	});
-	const ended = await simulation.run({interrupted});
+	const ended = await simulation.run({
+		interrupted: () => (interrupted() ? 'interrupted' : undefined),
+	});
 	const {guest, reporting, host_model, integrity} = simulation.result().deterministic;
 	const audit = kernel.reporting?.audit?.();
 	const stats = kernel.reporting?.stats;

@@ -84,6 +84,12 @@ export class QemuLaunch {
 		return `${path} (${version}) ${readFileSync(file, 'utf8')}${words && `: ${words}`}`;
 	}
 
+	/** It has ended as its monitor or its guest told it to. */
+	get hasQuit(): boolean {
+		const file = join(this.#folder, EXIT_FILE);
+		return existsSync(file) && readFileSync(file, 'utf8') === 'ended with code 0';
+	}
+
 	/** It has ended, or half of its life is over. */
 	get isStale(): boolean {
 		return this.ended !== undefined || performance.now() > this.#halfLifeMs;

@@ -134,8 +134,7 @@ export class QemuProcess implements MmioDevice {
 
 	/** QEMU has ended as its monitor or its guest told it to. */
 	get hasQuit(): boolean {
-		const file = join(this.#folder, EXIT_FILE);
-		return existsSync(file) && readFileSync(file, 'utf8') === 'ended with code 0';
+		return this.#launch.hasQuit;
 	}
 
 	/** QEMU's resident set in bytes, by /proc; the shared pages that it has mapped are part of it. */
