@@ -1,6 +1,6 @@
+/** What `vmsim compare` says of a design, whatever it was measured on. Null: that load has no such thing. */
 import type {RunEnd} from '../run-result.js';
 
-/** What `vmsim compare` says of a design, whatever it was measured on. Null: that load has no such thing. */
 export interface DesignResult {
 	/** The design and its switches, as given. */
 	readonly name: string;
