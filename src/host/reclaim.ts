@@ -8,7 +8,6 @@ import {createLinearMemory, WASM_PAGE_SIZE, type LinearMemory} from './linear-me
 
 /** What a person may ask for: `madvise` is either way of calling it, `auto` falls back to none. */
 export type ReclaimKind = 'auto' | 'koffi' | 'ffi' | 'none' | 'madvise';
-export const RECLAIM_KINDS: readonly ReclaimKind[] = ['auto', 'koffi', 'ffi', 'none', 'madvise'];
 
 export interface HostReclaim {
 	/** For the output: what really happens to a discarded page. */
@@ -117,8 +116,8 @@ export async function openReclaim(kind: ReclaimKind = 'auto'): Promise<HostRecla
 		return NO_RECLAIM;
 	}
 	throw new UsageError(
-		`reclaim "${kind}" does not work here: it needs Linux and ` +
+		`--reclaim "${kind}" does not work here: it needs Linux and ` +
 			`${kind === 'ffi' ? 'node:ffi (Node 26.1 or newer)' : kind === 'koffi' ? 'the optional package koffi' : 'the optional package koffi or node:ffi (Node 26.1 or newer)'}; ` +
-			`legal: ${RECLAIM_KINDS.join(', ')}`,
+			'auto takes what works, none frees nothing',
 	);
 }

@@ -60,9 +60,9 @@ export function statsJson(stats: CaptureStats): Record<string, Json> {
 	};
 }
 
-/** Columns padded to their widest cell; the first is left-aligned. */
+/** Columns padded to their widest cell; the first is left-aligned. Nothing matched: no rows. */
 function table(rows: readonly (readonly string[])[]): string[] {
-	const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+	const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
 	return rows.map((row) =>
 		row
 			.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)))
