@@ -2,7 +2,8 @@
 import {closeSync, openSync, readSync} from 'node:fs';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {UsageError} from '../errors.js';
-import type {PcapngReader} from '../inspect/pcapng-reader.js';
+import type {PacketConsumer} from '../inspect/packet-source.js';
+import {CaptureFormatError, type PcapngReader} from '../inspect/pcapng-reader.js';
 
 const FOLLOW_POLL_MS = 100;
 
@@ -18,12 +19,38 @@ export interface InputOptions {
 	readonly onPause?: () => void;
 }
 
-/** Feeds the reader to the end. Throws UsageError if the file cannot be read, CaptureFormatError if it is no capture. */
+/** Feeds the reader to the end. Throws UsageError, which names the file, if it cannot be read or is no capture. */
 export async function readInput(
 	path: string,
 	reader: PcapngReader,
 	options: InputOptions = {},
 ): Promise<void> {
+	try {
+		await feed(path, reader, options);
+	} catch (error) {
+		if (error instanceof CaptureFormatError) {
+			throw new UsageError(`${inputName(path)}: ${error.message}`, {...error.details, path}, error);
+		}
+		throw error;
+	}
+}
+
+/** Throws UsageError if records of the input could not be read. */
+export function refuseMalformed(path: string, {malformed, firstMalformedOffset}: PacketConsumer): void {
+	if (malformed > 0) {
+		throw new UsageError(
+			`${inputName(path)}: ${malformed} malformed record${malformed === 1 ? '' : 's'}, ` +
+				`the first at byte offset ${firstMalformedOffset}`,
+		);
+	}
+}
+
+/** As a message calls it. */
+function inputName(path: string): string {
+	return path === '-' ? 'standard input' : path;
+}
+
+async function feed(path: string, reader: PcapngReader, options: InputOptions): Promise<void> {
 	if (path === '-') {
 		for await (const chunk of process.stdin) {
 			reader.push(chunk as Buffer);

@@ -4,7 +4,7 @@ import {UsageError} from '../errors.js';
 import {ProtocolChecker, allRules} from '../inspect/check/checker.js';
 import {decodeEvent} from '../inspect/decode.js';
 import {PacketSource} from '../inspect/packet-source.js';
-import {captureArgument, readInput} from './capture-input.js';
+import {captureArgument, readInput, refuseMalformed} from './capture-input.js';
 import {FdSink, LineOutput, untilBrokenPipe} from './fd-output.js';
 import {violationJson, violationLines} from './violation-output.js';
 
@@ -48,6 +48,7 @@ async function check(args: CheckArguments): Promise<void> {
 	if (args.file === undefined) {
 		throw new UsageError('check needs a capture, or - for standard input');
 	}
+	const path = captureArgument(args.file);
 	let errors = 0;
 	const checker = new ProtocolChecker((violation) => {
 		const isError = violation.rule.severity === 'error';
@@ -67,16 +68,12 @@ async function check(args: CheckArguments): Promise<void> {
 		onFinish: () => checker.finish(),
 	});
 	try {
-		await readInput(captureArgument(args.file), source.reader, {onPause: () => output.flush()});
+		await readInput(path, source.reader, {onPause: () => output.flush()});
 	} finally {
 		source.finish();
 		output.flush();
 	}
-	if (source.malformed > 0) {
-		throw new UsageError(
-			`${source.malformed} malformed records, the first at byte offset ${source.firstMalformedOffset}`,
-		);
-	}
+	refuseMalformed(path, source);
 	if (errors > 0) {
 		process.exitCode = FOUND_VIOLATIONS;
 	}

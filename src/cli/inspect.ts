@@ -11,8 +11,9 @@ import {packetQueue} from '../inspect/views/line.js';
 import {PACKET_FORMATS, packetPrinter, type PacketFormat} from '../inspect/views/printer.js';
 import {drawRingState} from '../inspect/views/ring-picture.js';
 import {statsJson, statsText} from '../inspect/views/stats-table.js';
-import {captureArgument, readInput} from './capture-input.js';
+import {captureArgument, readInput, refuseMalformed} from './capture-input.js';
 import {FdSink, LineOutput, untilBrokenPipe} from './fd-output.js';
+import {QueueFilter} from './queue-option.js';
 import {readDuration, readInteger} from './values.js';
 
 interface InspectArguments {
@@ -81,18 +82,19 @@ export const command: CommandModule<object, InspectArguments> = {
 };
 
 async function inspect(args: InspectArguments): Promise<void> {
-	if (args.stats && args.rings) {
-		throw new UsageError('--stats and --rings are two questions; ask one at a time');
-	}
-	const filter = args.filter === undefined ? undefined : compileFilter(args.filter);
+	refuseIgnored(args);
+	const queue = args.queue === undefined ? undefined : new QueueFilter(args.queue);
+	const filters = args.filter === undefined ? [] : [compileFilter(args.filter)];
+	const ofQueue = queue === undefined ? filters : [queue, ...filters];
+	const path = captureArgument(args.file);
 	const output = new LineOutput(new FdSink(1));
 	const source = args.stats
-		? statistics(args, filter, output)
+		? statistics(args, ofQueue, output)
 		: args.rings
-			? rings(args, filter, output)
-			: packets(args, filter, output);
+			? rings(args, filters, queue, output)
+			: packets(args, ofQueue, output);
 	try {
-		await readInput(captureArgument(args.file), source.reader, {
+		await readInput(path, source.reader, {
 			follow: args.follow,
 			onPause: () => output.flush(),
 		});
@@ -101,47 +103,71 @@ async function inspect(args: InspectArguments): Promise<void> {
 		source.finish();
 		output.flush();
 	}
-	complain(source);
+	sayForeign(source);
+	refuseMalformed(path, source);
+	if (queue?.absence !== undefined) {
+		console.error(`vmsim: ${queue.absence}`);
+	}
 }
 
-/** Says on stderr what was left out; records that cannot be read make the exit code 2. */
-function complain({malformed, firstMalformedOffset, reader}: PacketSource): void {
-	if (reader.foreignPackets > 0) {
-		console.error(`vmsim: skipped ${reader.foreignPackets} packets of link type ${reader.foreignLinkType}`);
+/** Flags that have no say in the question that was asked: silence would let a person believe that they had. */
+function refuseIgnored(args: InspectArguments): void {
+	if (args.stats && args.rings) {
+		throw new UsageError('--stats and --rings are two questions; ask one at a time');
 	}
-	if (malformed > 0) {
-		throw new UsageError(
-			`${malformed} malformed record${malformed === 1 ? '' : 's'}, the first at byte offset ${firstMalformedOffset}`,
+	if (args.at !== undefined && !args.rings) {
+		throw new UsageError('--at belongs to --rings');
+	}
+	const ofPackets = [
+		...(args.verbose ? ['-V'] : []),
+		...(args.hex ? ['-x'] : []),
+		...(args.fields === undefined ? [] : ['--fields']),
+	];
+	const notOfTotals = [...ofPackets, ...(args.count === undefined ? [] : ['--count'])];
+	if (args.stats) {
+		refuse('--stats', [
+			...notOfTotals,
+			...(args.follow ? ['--follow'] : []),
+			...(args.format === 'csv' ? ['--format csv'] : []),
+		]);
+	} else if (args.rings) {
+		refuse('--rings', [...notOfTotals, ...(args.format === 'text' ? [] : [`--format ${args.format}`])]);
+	} else if (args.format !== 'text') {
+		refuse(
+			`--format ${args.format}`,
+			ofPackets.filter((flag) => flag !== '--fields'),
+		);
+	} else if (args.fields !== undefined) {
+		refuse(
+			'--fields',
+			ofPackets.filter((flag) => flag !== '--fields'),
 		);
 	}
 }
 
-function queueFilter(text: string | undefined): string | undefined {
-	return text === undefined
-		? undefined
-		: /^\d+$/.test(text)
-			? `vmsim.queue == ${readInteger('--queue', text, 0, 65_534)}`
-			: `vmsim.queue.role == ${JSON.stringify(text)}`;
+function refuse(question: string, [flag]: readonly string[]): void {
+	if (flag !== undefined) {
+		throw new UsageError(`${flag} has no say with ${question}; leave one of them out`);
+	}
 }
 
-function filters(args: InspectArguments, filter: Filter | undefined): Filter[] {
-	const queue = queueFilter(args.queue);
-	return [...(queue === undefined ? [] : [compileFilter(queue)]), ...(filter ? [filter] : [])];
+/** Says on stderr what was left out. */
+function sayForeign({reader}: PacketSource): void {
+	if (reader.foreignPackets > 0) {
+		console.error(`vmsim: skipped ${reader.foreignPackets} packets of link type ${reader.foreignLinkType}`);
+	}
 }
 
-function packets(args: InspectArguments, filter: Filter | undefined, output: LineOutput): PacketSource {
+function packets(args: InspectArguments, filters: readonly Filter[], output: LineOutput): PacketSource {
 	const limit = args.count === undefined ? Infinity : readInteger('--count', args.count, 1, 2 ** 53);
 	const fields = args.fields === undefined ? undefined : args.fields.split(',').map(namedField);
-	if (fields && (args.verbose || args.hex)) {
-		throw new UsageError('--fields prints values only; leave out -V and -x');
-	}
 	let printed = 0;
 	const printer = packetPrinter(
 		{format: args.format, verbose: args.verbose, hex: args.hex, ...(fields && {fields})},
 		(line) => output.line(line),
 	);
 	return new PacketSource({
-		filters: filters(args, filter),
+		filters,
 		onPacket(packet, context, comments) {
 			printer.packet(packet, context, comments);
 			return ++printed < limit;
@@ -159,10 +185,10 @@ function namedField(name: string): FieldAccess {
 	return access;
 }
 
-function statistics(args: InspectArguments, filter: Filter | undefined, output: LineOutput): PacketSource {
+function statistics(args: InspectArguments, filters: readonly Filter[], output: LineOutput): PacketSource {
 	const stats = new CaptureStats();
 	const source = new PacketSource({
-		filters: filters(args, filter),
+		filters,
 		onPacket(packet) {
 			if (packet.problem() === undefined) {
 				stats.observe(decodeEvent(packet), packet.timeNs, packetQueue(packet));
@@ -171,9 +197,6 @@ function statistics(args: InspectArguments, filter: Filter | undefined, output: 
 		onFinish() {
 			stats.malformed = source.malformed;
 			stats.finish();
-			if (args.format === 'csv') {
-				throw new UsageError('--stats has no csv; use --format text or json');
-			}
 			output.lines(
 				args.format === 'text'
 					? statsText(stats)
@@ -184,36 +207,53 @@ function statistics(args: InspectArguments, filter: Filter | undefined, output: 
 	return source;
 }
 
-function rings(args: InspectArguments, filter: Filter | undefined, output: LineOutput): PacketSource {
+/** A reset belongs to no queue and clears them all: the queue is chosen behind the tracker. */
+function rings(
+	args: InspectArguments,
+	filters: readonly Filter[],
+	queue: QueueFilter | undefined,
+	output: LineOutput,
+): PacketSource {
 	const tracker = new RingTracker();
 	const {number = Infinity, timeNs = Infinity} = args.at === undefined ? {} : moment(args.at);
-	const queue = queueFilter(args.queue);
 	let last = 0;
-	return new PacketSource({
-		filters: filters({...args, queue: undefined} as never, filter),
-		onPacket(packet) {
+	const source = new PacketSource({
+		filters,
+		onPacket(packet, context) {
 			if (packet.number > number || packet.timeNs > timeNs) {
 				return false;
 			}
 			last = packet.number;
+			queue?.test(packet, context);
 			if (packet.problem() === undefined) {
 				tracker.observe(decodeEvent(packet), packet.timeNs, packet.number, packetQueue(packet));
 			}
 			return true;
 		},
 		onFinish() {
-			const wanted = [...tracker.rings.values()].filter(
-				(ring) => queue === undefined || args.queue === ring.label || args.queue === String(ring.queue),
-			);
+			if (number !== Infinity && number > source.lastNumber) {
+				throw new UsageError(`--at ${number}: the capture ends with packet ${source.lastNumber}`);
+			}
 			output.line(`after packet ${last}`);
-			wanted.forEach((ring) => output.lines(['', ...drawRingState(ring)]));
+			for (const ring of tracker.rings.values()) {
+				if (queue === undefined || queue.isMeant(ring)) {
+					output.lines(['', ...drawRingState(ring)]);
+				}
+			}
 		},
 	});
+	return source;
 }
 
 /** A whole number is a packet, anything with a unit or a point is a time. */
 function moment(text: string): {number?: number; timeNs?: number} {
-	return /^\d+$/.test(text)
-		? {number: readInteger('--at', text, 1, 2 ** 53)}
-		: {timeNs: readDuration('--at', text, 0, 2 ** 53)};
+	if (/^\d+$/.test(text)) {
+		return {number: readInteger('--at', text, 1, 2 ** 53)};
+	}
+	if (!/^[\d.]/.test(text)) {
+		throw new UsageError(
+			`--at ${JSON.stringify(text)} is neither the number of a packet nor a time such as 2.5s`,
+		);
+	}
+	return {timeNs: readDuration('--at', text, 0, 2 ** 53)};
 }

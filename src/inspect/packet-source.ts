@@ -25,6 +25,8 @@ export class PacketConsumer {
 	/** Records that contradict their layout; they match no filter but an empty one. */
 	malformed = 0;
 	firstMalformedOffset = 0;
+	/** Number of the last packet, whether it matched or not. */
+	lastNumber = 0;
 	readonly #context: PacketContext = {firstTimeNs: -1, linker: new Linker()};
 	readonly #filters: readonly Filter[];
 	readonly #onPacket: PacketConsumerOptions['onPacket'];
@@ -37,6 +39,7 @@ export class PacketConsumer {
 	/** False if no more packets are wanted. */
 	take(packet: Packet, comments: () => string[] = () => []): boolean | void {
 		const context = this.#context;
+		this.lastNumber = packet.number;
 		if (context.firstTimeNs < 0) {
 			context.firstTimeNs = packet.timeNs;
 		}

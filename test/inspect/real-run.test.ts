@@ -210,7 +210,7 @@ test('bad input and bad questions are exit code 2 with a word on where', async (
 	writeFileSync(path('empty.pcapng'), '');
 	writeFileSync(path('foreign.pcapng'), 'hello, world');
 	for (const [args, message] of [
-		[['inspect', cut], /byte offset \d+: the file ends inside a block/],
+		[['inspect', cut], /cut\.pcapng: byte offset \d+: the file ends inside a block/],
 		[['inspect', path('empty.pcapng')], /byte offset 0: the file is empty/],
 		[['check', path('foreign.pcapng')], /byte offset 0: not a pcapng file/],
 		[['report', path('foreign.pcapng'), '-o', path('x.html')], /not a pcapng file/],
@@ -220,7 +220,21 @@ test('bad input and bad questions are exit code 2 with a word on where', async (
 		[['inspect', CAPTURE, '-Y', 'vmsim.nothing'], /"vmsim\.nothing" is not a field; similar: /],
 		[['inspect', CAPTURE, '--fields', 'vmsim.nothing'], /--fields: "vmsim\.nothing" is not a field/],
 		[['inspect', CAPTURE, '--stats', '--rings'], /ask one at a time/],
-		[['inspect', CAPTURE, '--at', 'soon', '--rings'], /--at "soon" is not a time/],
+		[
+			['inspect', CAPTURE, '--at', 'soon', '--rings'],
+			/--at "soon" is neither the number of a packet nor a time/,
+		],
+		[['inspect', CAPTURE, '--at', '9s5', '--rings'], /--at "9s5" is not a time/],
+		[['inspect', CAPTURE, '--at', '9999999', '--rings'], /--at 9999999: the capture ends with packet \d+\n/],
+		[['inspect', CAPTURE, '--at', '3'], /--at belongs to --rings/],
+		[['inspect', CAPTURE, '--stats', '-c', '3'], /--count has no say with --stats/],
+		[['inspect', CAPTURE, '--stats', '--fields', 'vmsim.head'], /--fields has no say with --stats/],
+		[['inspect', CAPTURE, '--stats', '--format', 'csv'], /--format csv has no say with --stats/],
+		[['inspect', CAPTURE, '--rings', '-V'], /-V has no say with --rings/],
+		[['inspect', CAPTURE, '--rings', '--format', 'csv'], /--format csv has no say with --rings/],
+		[['inspect', CAPTURE, '-x', '--format', 'json'], /-x has no say with --format json/],
+		[['inspect', CAPTURE, '-V', '--fields', 'vmsim.head'], /-V has no say with --fields/],
+		[['inspect', CAPTURE, '--queue', 'nope'], /--queue "nope" is neither/],
 		[['export', CAPTURE, '-o', path('x')], /export needs a format/],
 		[['export', CAPTURE, '--perfetto', '-o', folder], /--output .* cannot be written: EISDIR/],
 		[['wireshark'], /needs one of --install and --path/],
@@ -229,6 +243,16 @@ test('bad input and bad questions are exit code 2 with a word on where', async (
 		t.is(code, 2, args.join(' '));
 		t.regex(stderr, message, args.join(' '));
 		t.notRegex(stderr, /\n {4}at /, 'no stack trace');
+	}
+});
+
+test('a queue without a packet is told from one that was there', async (t) => {
+	const there = await vmsim(['inspect', CAPTURE, '--queue', 'reporting_vq', '-c', '1']);
+	t.is(there.stderr, '');
+	for (const how of [[], ['--stats'], ['--rings']]) {
+		const {code, stderr} = await vmsim(['inspect', CAPTURE, '--queue', '77', ...how]);
+		t.is(code, 0);
+		t.regex(stderr, /^vmsim: no packet of --queue 77, there are .*reporting_vq/);
 	}
 });
 
