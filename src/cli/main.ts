@@ -4,6 +4,7 @@ import yargs from 'yargs';
 import {hideBin} from 'yargs/helpers';
 import {UsageError, VmsimError} from '../errors.js';
 import {command as check} from './check.js';
+import {CommandLineError, commandLineError} from './command-line-error.js';
 import {command as compare} from './compare.js';
 import {command as explore} from './explore.js';
 import {command as conformance} from './conformance.js';
@@ -26,7 +27,8 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 /** Prints what a person needs: no stack for their mistakes, all of it for ours. */
 function complain(error: unknown): never {
 	if (error instanceof UsageError) {
-		process.stderr.write(`vmsim: ${error.message}\nTry 'vmsim --help'.\n`);
+		const hint = error instanceof CommandLineError ? `Try '${error.help}'.\n` : '';
+		process.stderr.write(`vmsim: ${error.message}\n${hint}`);
 		process.exit(EXIT_USAGE);
 	}
 	if (error instanceof VmsimError) {
@@ -67,23 +69,29 @@ function joinDashedValues(args: readonly string[]): string[] {
 	return joined;
 }
 
+const COMMANDS = [
+	run,
+	inspect,
+	check,
+	conformance,
+	replay,
+	report,
+	compare,
+	explore,
+	exportCapture,
+	wireshark,
+];
+
 try {
-	await yargs(joinDashedValues(hideBin(process.argv)))
+	const args = joinDashedValues(hideBin(process.argv));
+	await yargs(args)
 		.scriptName('vmsim')
 		.usage('$0 COMMAND\n\nA laboratory for memory that a guest gives back to its host.')
-		.command(run)
-		.command(inspect)
-		.command(check)
-		.command(conformance)
-		.command(replay)
-		.command(report)
-		.command(compare)
-		.command(explore)
-		.command(exportCapture)
-		.command(wireshark)
+		.command(COMMANDS as never)
 		.demandCommand(1, 'which command?')
 		.strict()
-		.recommendCommands()
+		// What it complains of is put into our own words.
+		.locale('en')
 		.parserConfiguration({'duplicate-arguments-array': false})
 		.version(version())
 		.help()
@@ -91,9 +99,16 @@ try {
 		.completion('completion', 'print a completion script for bash or zsh')
 		.epilogue('Exit codes: 0 ok, 1 the run or check found a failure, 2 bad usage, 130 interrupted.')
 		.wrap(Math.min(110, process.stdout.columns ?? 100))
-		.fail((message, error) => {
+		.fail((message, error, help) => {
 			// yargs' own complaints come with a message, with or without an error of theirs.
-			throw message ? new UsageError(message) : error;
+			throw message
+				? commandLineError(message, {
+						args,
+						commands: COMMANDS.map(({command}) => String(command)),
+						// The types call the parser what is its help.
+						descriptions: (help as unknown as {getDescriptions(): Record<string, string>}).getDescriptions(),
+					})
+				: error;
 		})
 		.parseAsync();
 } catch (error) {

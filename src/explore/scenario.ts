@@ -5,7 +5,7 @@
  *     {"format": "vmsim-scenario", "version": 1, "name": "two-zones", "zones": ["DMA32", "Normal"],
  *      "threads": [{"name": "A", "zone": "DMA32", "does": ["free", "take", "free"]}]}
  */
-import {readFileSync} from 'node:fs';
+import {readFileSync, readdirSync} from 'node:fs';
 import {UsageError} from '../errors.js';
 import {packageFile} from '../inspect/package-file.js';
 
@@ -62,10 +62,16 @@ export function loadScenario(nameOrPath: string): Scenario {
 		);
 	} catch (error) {
 		const reason = error instanceof Error ? error.message : String(error);
-		const kind = isName ? 'is no scenario that comes with vmsim' : 'cannot be read as JSON';
-		throw new UsageError(`${label} ${kind}: ${reason}`, {value: nameOrPath}, error);
+		const why = isName
+			? `is no scenario that comes with vmsim (${shippedScenarios().join(', ')}); a file's path has a dot or a slash in it`
+			: `cannot be read as JSON: ${reason}`;
+		throw new UsageError(`${label} ${why}`, {value: nameOrPath}, error);
 	}
 	return readScenario(parsed, label);
+}
+
+function shippedScenarios(): string[] {
+	return readdirSync(packageFile('scenarios')).map((name) => name.replace(/\.json$/, ''));
 }
 
 /** Checks what was parsed. Throws UsageError that names the place and what may stand there. */

@@ -11,6 +11,7 @@ import {
 	type BitSpec,
 	type FieldSpec,
 } from './fields.js';
+import {byDistance} from '../nearest.js';
 import {AT, EVENT_NAMES, LAYOUTS, NO_ROLE, NO_SLOT, type EventLayout} from './layout.js';
 import type {Linker} from './link.js';
 import {formatInteger, type Integer, type Packet} from './packet.js';
@@ -296,23 +297,7 @@ export function fieldAccess(name: string): FieldAccess | undefined {
 
 /** The three names nearest to a mistyped one. */
 export function similarNames(name: string): string[] {
-	return fieldNames()
-		.map((candidate) => ({candidate, distance: editDistance(name, candidate)}))
-		.sort((left, right) => left.distance - right.distance)
+	return byDistance(name, fieldNames())
 		.slice(0, 3)
 		.map(({candidate}) => candidate);
-}
-
-function editDistance(left: string, right: string): number {
-	let row = Array.from({length: right.length + 1}, (_, index) => index);
-	for (let i = 1; i <= left.length; i++) {
-		const next = [i];
-		for (let j = 1; j <= right.length; j++) {
-			next.push(
-				Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (left[i - 1] === right[j - 1] ? 0 : 1)),
-			);
-		}
-		row = next;
-	}
-	return row[right.length]!;
 }
