@@ -436,6 +436,18 @@ local function queue_name(record)
   return (name or ("queue " .. record.queue)) .. " "
 end
 
+-- Events without words of their own: their name, and what they say in text. A line of the packet list is one line.
+local function texts_in_words(record, layout)
+  local parts = { record.event }
+  for _, name in ipairs(layout.strings or {}) do
+    local text = record.texts[name]
+    if text and text .. " " ~= queue_name(record) then
+      parts[#parts + 1] = text:gsub("%s+$", ""):gsub("%c", function(char) return ("\\x%02x"):format(char:byte()) end)
+    end
+  end
+  return table.concat(parts, " ")
+end
+
 local function expert_infos(tree, record, tvb, note)
   for name in pairs({ index_jump = 1, index_order = 1, used_unknown = 1, late_discard = 1, status_cleared = 1 }) do
     if note[name] then tree:add_proto_expert_info(experts[name]) end
@@ -509,12 +521,7 @@ function vmsim.dissector(tvb, pinfo, root)
   if note.response_in then tree:add(response_in, note.response_in):set_generated() end
   expert_infos(tree, record, tvb, note)
 
-  local words = info[record.event] and info[record.event](tvb, record)
-  if not words then
-    local parts = { record.event }
-    for _, name in ipairs(layout.strings or {}) do parts[#parts + 1] = record.texts[name] end
-    words = table.concat(parts, " ")
-  end
+  local words = info[record.event] and info[record.event](tvb, record) or texts_in_words(record, layout)
   pinfo.cols.info = queue_name(record) .. words
   tree:append_text(": " .. queue_name(record) .. record.event .. " (" .. layout.clause .. ")")
   return tvb:len()

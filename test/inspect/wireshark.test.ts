@@ -226,6 +226,21 @@ withTshark('the second pass ties an avail entry to its answer', (t) => {
 	);
 });
 
+withTshark('a packet is one line of the packet list, which names a queue once', (t) => {
+	const file = captureOf([
+		{timeNs: 1, event: {type: 'console', text: 'one\r\ntwo\u001b[2J\n'}},
+		...eventStream({rounds: 1}),
+	]);
+	const lines = tshark(file);
+	let packets = 0;
+	forEachPacket(file, () => packets++);
+	t.is(lines.length, packets);
+	t.regex(lines[0]!, / console one\\x0d\\x0atwo\\x1b\[2J$/);
+	const ready = lines.filter((line) => line.includes('queue-ready'));
+	t.true(ready.length > 0);
+	ready.forEach((line) => t.regex(line, /VMSIM \d+ \w+ queue-ready$/));
+});
+
 withTshark('after vmsim wireshark --install tshark reads captures by itself', async (t) => {
 	const home = mkdtempSync(join(tmpdir(), 'vmsim-home-'));
 	t.teardown(() => rmSync(home, {recursive: true}));
