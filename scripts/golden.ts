@@ -1,12 +1,13 @@
 /**
  * `npm run golden [-- --case PATTERN] [--target MODULE] [--record] [--docs]`: plays the golden cases on our device and,
  * where release 7.2 is installed, on QEMU's, and compares with what is recorded. Exit 1 for an outcome that is not the
- * recorded one, 2 for bad input. `--target` plays them on a device of yours instead, and compares with QEMU; `--record`
- * writes QEMU's outcomes anew; `--docs` only writes docs/golden-cases.md.
+ * recorded one, 2 for bad input. `--target` plays those that are for a device of yours on it instead, and compares with QEMU
+ * and with ours: exit 1 for an outcome that is neither. `--record` writes QEMU's outcomes anew; `--docs` only writes docs/golden-cases.md.
  */
 import {readFileSync, writeFileSync} from 'node:fs';
 import prettier from 'prettier';
 import {UsageError} from '../src/errors.js';
+import {offerOf} from '../src/conformance/golden/applicability.js';
 import {expectedOfOurs, type GoldenCase, type GoldenOutcome} from '../src/conformance/golden/case.js';
 import {goldenDocument} from '../src/conformance/golden/document.js';
 import {GOLDEN_FOLDER, loadGolden} from '../src/conformance/golden/files.js';
@@ -18,6 +19,13 @@ import {
 	qemuGoldenTarget,
 	type GoldenTarget,
 } from '../src/conformance/golden/targets.js';
+import {
+	goldenHead,
+	goldenRows,
+	goldenSummary,
+	judgeGolden,
+	type GoldenVerdict,
+} from '../src/conformance/golden/verdict.js';
 import {openTarget} from '../src/conformance/targets/open.js';
 import {qemuVersion} from '../src/qemu/process.js';
 import {runScript} from './command.js';
@@ -38,14 +46,17 @@ function selectCases(cases: readonly GoldenCase[], pattern: string): GoldenCase[
 	return selected;
 }
 
-/** "equal", or the fields that are not as expected, as they would stand in the file. */
+/** "equal", or the fields that are not as expected, each with what is. */
 async function compare(
 	one: GoldenCase,
 	target: GoldenTarget,
 	expected: GoldenOutcome | undefined,
 ): Promise<string> {
-	const fields = differingFields(await playGolden(one, target), expected);
-	return Object.keys(fields).length === 0 ? 'equal' : JSON.stringify(fields);
+	const show = (value: string | readonly string[] | undefined) => [value ?? 'nothing'].flat().join(', ');
+	const fields = Object.entries(differingFields(await playGolden(one, target), expected)).map(
+		([name, value]) => `${name} ${show(value)} (recorded ${show(expected?.[name as keyof GoldenOutcome])})`,
+	);
+	return fields.length === 0 ? 'equal' : `NOT AS RECORDED: ${fields.join('; ')}`;
 }
 
 async function play(cases: readonly GoldenCase[], withQemu: boolean): Promise<number> {
@@ -56,8 +67,7 @@ async function play(cases: readonly GoldenCase[], withQemu: boolean): Promise<nu
 		const ours = await compare(one, builtinGoldenTarget, expectedOfOurs(one));
 		const isAsRecorded = ours === 'equal' && ['equal', 'not played'].includes(theirs);
 		wrong += isAsRecorded ? 0 : 1;
-		const show = (outcome: string, good: string): string =>
-			outcome === 'equal' ? good : outcome.replace('{', 'NOT AS RECORDED {');
+		const show = (outcome: string, good: string): string => (outcome === 'equal' ? good : outcome);
 		const why = one.differs ? `differs: ${one.differs.because.join(', ')}` : 'equal';
 		console.log(`| ${one.id} | ${show(theirs, 'as recorded')} | ${show(ours, why)} |`);
 	}
@@ -65,21 +75,23 @@ async function play(cases: readonly GoldenCase[], withQemu: boolean): Promise<nu
 	console.log(
 		`${cases.length} cases: ${cases.length - differing} equal, ${differing} different with a reason, ${wrong} not as recorded`,
 	);
+	await qemuGoldenTarget.close();
 	return wrong > 0 ? 1 : 0;
 }
 
-/** Plays the cases that ask for no property of the device on somebody's target. */
+/** Plays the cases that are for somebody's target. */
 async function playOn(cases: readonly GoldenCase[], target: GoldenTarget): Promise<number> {
-	const playable = cases.filter(({device}) => device === undefined);
-	let equal = 0;
-	console.log(`| case | ${target.name} against QEMU |\n|---|---|`);
-	for (const one of playable) {
-		const outcome = await compare(one, target, one.qemu);
-		equal += outcome === 'equal' ? 1 : 0;
-		console.log(`| ${one.id} | ${outcome} |`);
+	const offer = await offerOf(target);
+	const verdicts: GoldenVerdict[] = [];
+	console.log(goldenHead(target.name));
+	for (const one of cases) {
+		const verdict = await judgeGolden(one, target, offer);
+		verdicts.push(verdict);
+		goldenRows(one, verdict).forEach((row) => console.log(row));
 	}
-	console.log(`${playable.length} cases: ${equal} equal`);
-	return equal < playable.length ? 1 : 0;
+	console.log(goldenSummary(verdicts));
+	await target.close();
+	return verdicts.some(({kind}) => kind === 'different' || kind === 'broken') ? 1 : 0;
 }
 
 /** Writes QEMU's outcome into the files, for the cases that are selected. */
@@ -103,6 +115,7 @@ async function record(selected: readonly GoldenCase[]): Promise<void> {
 			await prettier.format(JSON.stringify({...file, cases}), {...options, parser: 'json'}),
 		);
 	}
+	await qemuGoldenTarget.close();
 }
 
 function writeDocument(): void {

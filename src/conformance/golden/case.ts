@@ -15,8 +15,10 @@ export const STAGES = ['none', 'features', 'queues', 'driver-ok'] as const;
 
 export interface GoldenSetup {
 	readonly stage: (typeof STAGES)[number];
-	/** Feature bits that the driver accepts, hexadecimal. */
+	/** Feature bits that the case needs, hexadecimal: the device offers them, and the driver accepts them if it negotiates. */
 	readonly features: string;
+	/** Feature bits that the device has to offer, too, and that the driver does not accept. */
+	readonly declined?: string;
 	/** The queue whose used ring is part of the outcome. */
 	readonly queue: BalloonQueueName;
 	/** Descriptors in every queue. */
@@ -93,6 +95,11 @@ export function goldenCases(file: GoldenFile): GoldenCase[] {
 	return file.cases.map((one) => ({...file.setup, ...one}));
 }
 
+/** Feature bits in the form of the files, bit n of the bigint is feature n. */
+export function parseFeatures(text: string): bigint {
+	return BigInt(`0x${text}`);
+}
+
 /** What we have to do: QEMU's outcome, but for the fields that differ with a reason. */
 export function expectedOfOurs({qemu, differs}: GoldenCase): GoldenOutcome | undefined {
 	return qemu && {...qemu, ...differs?.ours};
@@ -113,8 +120,10 @@ function check(file: string, one: GoldenCase): void {
 	if (!BALLOON_QUEUES.some(({name}) => name === one.queue)) {
 		refuse(`queue "${one.queue}"`, `legal are ${BALLOON_QUEUES.map(({name}) => name).join(', ')}`);
 	}
-	if (!/^[0-9a-f]+$/.test(one.features)) {
-		refuse(`features "${one.features}"`, 'legal is a hexadecimal number');
+	for (const field of ['features', 'declined'] as const) {
+		if (!/^[0-9a-f]+$/.test(one[field] ?? '0')) {
+			refuse(`${field} "${one[field]}"`, 'legal is a hexadecimal number');
+		}
 	}
 	if (!Number.isInteger(one.size) || one.size < 1 || one.size > 1024) {
 		refuse(`size ${one.size}`, 'legal are 1 to 1024');

@@ -37,11 +37,11 @@ function outcome(fields: Partial<GoldenOutcome>): string {
 	);
 }
 
-function setup({stage, features, queue, size, device}: GoldenSetup): string {
+function setup({stage, features, declined, queue, size, device}: GoldenSetup): string {
 	const offered = Object.entries(device ?? {}).map(([name, value]) => `, ${name}=${value}`);
-	const what =
-		stage === 'none' ? '' : `, features ${features}${stage === 'features' ? '' : `, ${queue}, size ${size}`}`;
-	return `${stage}${what}${offered.join('')}`;
+	const without = declined === undefined ? '' : `, declined ${declined}`;
+	const rings = stage === 'queues' || stage === 'driver-ok' ? `, ${queue}, size ${size}` : '';
+	return `${stage}, features ${features}${without}${rings}${offered.join('')}`;
 }
 
 function shorten(text: string): string {
@@ -105,6 +105,11 @@ export function goldenDocument({files, cases, reasons}: Golden, introduction: st
 		'`queues` has made all queues ready as well, `driver-ok` has set DRIVER_OK (VIRTIO 1.4 3.1.1, by the register writes of',
 		'`ScriptedDriver.negotiate` and `setupQueue`). A page of the outcome was filled with 0xab, and is zero, kept or changed; the',
 		'generation is how far ConfigGeneration went; the used ring is flags, idx and the elements written.',
+		'',
+		'The features of a set-up are the bits that the case needs: the device has to offer them, and the driver accepts them if it',
+		'negotiates; bits that are `declined` have to be on offer, too, and are not accepted. What follows are the properties of the',
+		"device under QEMU's names: `free-page-hint=off` is a device that does not offer the feature. QEMU numbers its queues by what",
+		'it offers, so whoever wants its third or fourth queue accepts the features of those before it.',
 		'',
 		'Memory is 16 MiB from 0x80000000, and the places in it are',
 		'',

@@ -6,7 +6,7 @@ import {VIRTQ_USED, usedElemOffset} from '../../virtio/ring-layout.js';
 import {UsageError, VmsimError} from '../../errors.js';
 import {MonitorError} from '../../monitor/monitored.js';
 import type {TargetDevice} from '../target.js';
-import type {GoldenCase, GoldenOutcome} from './case.js';
+import {parseFeatures, type GoldenCase, type GoldenOutcome} from './case.js';
 import {pageAddress, queuePlace} from './places.js';
 import {parseStep, type HostDeed, type Step} from './step.js';
 import type {GoldenHost, GoldenTarget} from './targets.js';
@@ -68,7 +68,7 @@ class GoldenRun {
 		if (stage === 'none') {
 			return;
 		}
-		const features = BigInt(`0x${this.#case.features}`);
+		const features = parseFeatures(this.#case.features);
 		this.#driver.negotiate(features);
 		if (stage === 'features') {
 			return;
@@ -134,7 +134,7 @@ class GoldenRun {
 
 	#usedRing(): string {
 		const {size, queue, features} = this.#case;
-		const number = balloonQueueNumbers(BigInt(`0x${features}`)).get(queue);
+		const number = balloonQueueNumbers(parseFeatures(features)).get(queue);
 		if (number === undefined) {
 			throw new UsageError(`case ${this.#case.id}: no ${queue} with the features ${features}`);
 		}

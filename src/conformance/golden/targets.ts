@@ -6,6 +6,12 @@ import type {QemuOptions, QemuProperties} from '../../qemu/process.js';
 import {UsageError} from '../../errors.js';
 import {VirtioBalloon} from '../../virtio/balloon/balloon.js';
 import type {BalloonFeatureOptions} from '../../virtio/balloon/features.js';
+import {
+	VIRTIO_BALLOON_F_DEFLATE_ON_OOM,
+	VIRTIO_BALLOON_F_FREE_PAGE_HINT,
+	VIRTIO_BALLOON_F_PAGE_POISON,
+	VIRTIO_BALLOON_F_PAGE_REPORTING,
+} from '../../virtio/balloon/spec.js';
 import type {ConformanceTarget, TargetDevice} from '../target.js';
 import type {MaybeAsync} from '../../kit/tested-device.js';
 import {builtinDevice} from '../../kit/builtin-device.js';
@@ -29,24 +35,30 @@ export interface GoldenTarget {
 	close(): MaybeAsync<void>;
 }
 
-/** Our names for QEMU's properties. */
-const FEATURE_OPTIONS: Readonly<Record<string, keyof BalloonFeatureOptions>> = {
-	'free-page-reporting': 'pageReporting',
-	'free-page-hint': 'freePageHint',
-	'page-poison': 'pagePoison',
-	'deflate-on-oom': 'deflateOnOom',
+/** QEMU's properties: our names for them, and the feature that each one brings. */
+const PROPERTIES: Readonly<Record<string, {option: keyof BalloonFeatureOptions; feature: number}>> = {
+	'free-page-reporting': {option: 'pageReporting', feature: VIRTIO_BALLOON_F_PAGE_REPORTING},
+	'free-page-hint': {option: 'freePageHint', feature: VIRTIO_BALLOON_F_FREE_PAGE_HINT},
+	'page-poison': {option: 'pagePoison', feature: VIRTIO_BALLOON_F_PAGE_POISON},
+	'deflate-on-oom': {option: 'deflateOnOom', feature: VIRTIO_BALLOON_F_DEFLATE_ON_OOM},
 };
+
+function knownProperty(name: string): (typeof PROPERTIES)[string] {
+	const property = PROPERTIES[name];
+	if (property === undefined) {
+		throw new UsageError(`device property "${name}": legal are ${Object.keys(PROPERTIES).join(', ')}`);
+	}
+	return property;
+}
+
+/** The feature bit that a property brings. Throws UsageError for a property that no case can ask for. */
+export function propertyFeature(name: string): number {
+	return knownProperty(name).feature;
+}
 
 function featureOptions(properties: QemuProperties): BalloonFeatureOptions {
 	return Object.fromEntries(
-		Object.entries(properties).map(([name, value]) => {
-			const option = FEATURE_OPTIONS[name];
-			if (option === undefined) {
-				const legal = Object.keys(FEATURE_OPTIONS).join(', ');
-				throw new UsageError(`device property "${name}": legal are ${legal}`);
-			}
-			return [option, value === 'on'];
-		}),
+		Object.entries(properties).map(([name, value]) => [knownProperty(name).option, value === 'on']),
 	);
 }
 
@@ -86,7 +98,7 @@ export const qemuGoldenTarget: GoldenTarget = {
 	close: () => ahead.close(),
 };
 
-/** A target of the conformance kit, with the properties that it has: a case that asks for others is not for it. */
+/** A target of the conformance kit, with the properties that it has: see applicability.ts. */
 export function goldenTarget(target: ConformanceTarget): GoldenTarget {
 	return {
 		name: target.name,
