@@ -19,6 +19,7 @@ import {InterruptLine} from '../../src/virtio/interrupt-line.js';
 import {SplitVirtqueue} from '../../src/virtio/split-virtqueue.js';
 import {UsedRing} from '../../src/virtio/used-ring.js';
 import {BALLOON_QUEUES} from '../../src/virtio/balloon/spec.js';
+import {defect, type Defect} from '../helpers/defect.js';
 
 test('a hostile driver breaks no invariant of the device in 12 cases of 1000 operations', (t) => {
 	const result = runCampaign(DEVICE_TARGET, {seed: 2026, more: ({cases}) => cases < 12});
@@ -48,32 +49,8 @@ test('the hostile driver reaches every register, field, queue, feature and fault
 	}
 });
 
-/** Replaces a method for the time of `run`. */
-function broken<T extends object, K extends keyof T>(
-	prototype: T,
-	name: K,
-	make: (original: T[K]) => unknown,
-	run: () => void,
-): void {
-	const descriptor = Object.getOwnPropertyDescriptor(prototype, name)!;
-	Object.defineProperty(prototype, name, {...descriptor, value: make(descriptor.value as T[K])});
-	try {
-		run();
-	} finally {
-		Object.defineProperty(prototype, name, descriptor);
-	}
-}
-
-// The methods are called with the object they were taken from, whatever it is.
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-type Method = (this: any, ...args: any[]) => any;
-
-function defect<T extends object>(prototype: T, name: keyof T, make: (original: Method) => Method) {
-	return (run: () => void) => broken(prototype, name, (original) => make(original as Method), run);
-}
-
 /** One mistake each, and the invariants that may tell. */
-const DEFECTS: Record<string, {with: (run: () => void) => void; caught: ViolationCode[]}> = {
+const DEFECTS: Record<string, {with: Defect; caught: ViolationCode[]}> = {
 	'frames stay after a discard': {
 		with: defect(GuestMemory.prototype, 'discard', () => () => ({freedBytes: 0, hugePagesSplit: 0})),
 		caught: ['frames'],

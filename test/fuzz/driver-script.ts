@@ -2,7 +2,7 @@
 import {EDGES, pick} from '../../src/fuzz/edges.js';
 import {RING_FIELDS, type RingAreas, type RingFieldName} from '../../src/fuzz/queue-place.js';
 import type {Random} from '../../src/guest-kernel/random.js';
-import {MMIO_REGISTERS} from '../../src/virtio/spec.js';
+import {DeviceStatus, MMIO_REGISTERS, VIRTIO_MMIO_INT_CONFIG} from '../../src/virtio/spec.js';
 import {
 	DEFLATE_ON_OOM,
 	EVENT_IDX,
@@ -50,7 +50,7 @@ export class DriverScript {
 	/** The queues as the device has them. */
 	readonly #queues: readonly RingAreas[];
 	/** What must follow. */
-	#pending: DriverOperation | undefined;
+	#pending: DriverOperation[] = [];
 
 	constructor(random: Random, queues: readonly RingAreas[]) {
 		this.#random = random;
@@ -58,14 +58,37 @@ export class DriverScript {
 	}
 
 	next(): DriverOperation {
-		const next = this.#pending ?? anyOperation(this.#random, this.#queues);
-		this.#pending = undefined;
-		if (next.op === 'register' && this.#random.below(2) > 0) {
-			// Most of these are read in a probe only.
-			this.#pending = {op: 'rebind'};
+		const next = this.#pending.shift();
+		if (next) {
+			return next;
 		}
-		return next;
+		const fresh = anyOperation(this.#random, this.#queues);
+		if (fresh.op === 'register' && this.#random.below(2) > 0) {
+			// Most of these are read in a probe only.
+			this.#pending = [{op: 'rebind'}];
+		} else if (fresh.op === 'status' && (fresh.value & DeviceStatus.DEVICE_NEEDS_RESET) !== 0) {
+			this.#pending = brokenWhileWaitedFor(this.#random, fresh);
+			return this.#pending.shift()!;
+		}
+		return fresh;
 	}
+}
+
+/** The device needs a reset while the driver waits for it, says so (VIRTIO 1.4 2.1.2), and completes chains all the same. */
+function brokenWhileWaitedFor(random: Random, status: DriverOperation): DriverOperation[] {
+	const queue = random.below(2);
+	return [
+		{op: 'answer', queue, length: -1},
+		{op: 'config', at: 0, value: random.below(600)},
+		{op: 'run', ms: 20},
+		status,
+		{op: 'raise', bits: VIRTIO_MMIO_INT_CONFIG},
+		{op: 'run', ms: 1},
+		{op: 'complete', length: 0, which: random.below(3)},
+		{op: 'complete', length: 0, which: random.below(3)},
+		{op: 'run', ms: 1},
+		{op: 'answer', queue, length: 0},
+	];
 }
 
 function anyOperation(random: Random, queues: readonly RingAreas[]): DriverOperation {
@@ -83,7 +106,7 @@ function anyOperation(random: Random, queues: readonly RingAreas[]): DriverOpera
 		return {op: 'complete', length: random.below(4) > 0 ? 0 : value(), which: random.below(3)};
 	}
 	if (dice < 65) {
-		return {op: 'answer', queue, length: pick(random, [-1, 0, 0, 0, 1, 0xffff_ffff])};
+		return {op: 'answer', queue, length: pick(random, [-1, -1, 0, 0, 0, 1, 0xffff_ffff])};
 	}
 	if (dice < 71) {
 		return {op: 'report', blocks: 1 + random.below(32)};

@@ -4,14 +4,18 @@
  */
 import {VIRTIO_BALLOON_ARRAY_PFNS_MAX} from '../../src/guest-kernel/drivers/balloon/balloon-pages.js';
 import {VirtioMmio} from '../../src/guest-kernel/drivers/virtio-mmio.js';
+import type {BlockRecord} from '../../src/events.js';
 import {require, Violation} from '../../src/fuzz/violation.js';
 import type {FuzzWorld} from '../../src/fuzz/target.js';
 import type {KernelThread} from '../../src/guest-kernel/task.js';
 import type {ChainAnswer, ScriptedChain} from '../../src/kit/scripted-device.js';
 import {MiB, NS_PER_MS, NS_PER_S} from '../../src/units.js';
+import {MMIO_REGISTERS} from '../../src/virtio/spec.js';
 import {ACTUAL, NUM_PAGES, STATS, balloonBench, type BalloonBench} from '../helpers/balloon-driver-bench.js';
+import {DriverChecker} from './driver-checker.js';
 import {DRIVER_QUEUES, type DriverOperation, type DriverSetup} from './driver-operations.js';
 
+const STATUS = MMIO_REGISTERS.Status.at;
 const RAM_BYTES = 8 * MiB;
 /** Register accesses of one step; the kernel switches a line off after 100,000 interrupts that nobody handled. */
 const HANG_ACCESSES = 2_000_000;
@@ -22,6 +26,7 @@ const HONEST_PAGES = 20;
 const STATS_QUEUE = 2;
 /** In one step. */
 const MOST_STATS_ROUNDS = 300;
+const REPORT_ORDER = 3;
 /** Pages that kmalloc may have taken meanwhile for sizes that nobody had asked for before. It keeps them. */
 const KMALLOC_PAGES = 8;
 
@@ -36,6 +41,8 @@ export class DriverWorld implements FuzzWorld<DriverOperation> {
 	/** The rings are garbage: the scripted device could not read them itself. */
 	#deaf = false;
 	#accesses = 0;
+	/** Watches from the first life under a hostile device on. */
+	readonly #checker?: DriverChecker;
 	/** Pages that the guest holds after a driver has come and gone. */
 	readonly #heldPages: number;
 
@@ -59,13 +66,16 @@ export class DriverWorld implements FuzzWorld<DriverOperation> {
 			if (device.accesses.length > MOST_KEPT) {
 				device.accesses.length = 0;
 			}
-			const value = read.call(device, offset, width);
-			return this.#lies.get(offset) ?? value;
+			const honest = read.call(device, offset, width);
+			const value = this.#lies.get(offset) ?? honest;
+			this.#checker?.read(offset, value);
+			return value;
 		};
 		device.write = (offset, width, value) => {
 			count();
+			this.#checker?.write(offset, value);
 			write.call(device, offset, width, value);
-			if (offset === 0x70 && value === 0) {
+			if (offset === STATUS && value === 0) {
 				this.#deaf = false;
 			}
 		};
@@ -78,6 +88,7 @@ export class DriverWorld implements FuzzWorld<DriverOperation> {
 		this.bench.boot();
 		this.#honestLife();
 		this.#heldPages = this.#held();
+		this.#checker = new DriverChecker(this.bench, () => this.#lies.get(STATUS) ?? device.status);
 		this.bench.virtio.register();
 		this.bench.virtio.bind(this.bench.driver);
 	}
@@ -94,6 +105,7 @@ export class DriverWorld implements FuzzWorld<DriverOperation> {
 		const {bench} = this;
 		bench.device.ackWorks = true;
 		this.#lies.clear();
+		this.#checker!.check();
 		bench.run(bench.virtio.unbind());
 		require(bench.memory.ballooned.size === 0, 'frames', () => 'pages are in the balloon of no driver');
 		this.#answers.clear();
@@ -104,6 +116,7 @@ export class DriverWorld implements FuzzWorld<DriverOperation> {
 			'the driver does not take an honest device');
 		this.#accesses = 0;
 		this.#honestLife();
+		this.#checker!.check();
 		const held = this.#held();
 		require(held <= this.#heldPages + KMALLOC_PAGES, 'frames', () =>
 			`${held} pages are held, ${this.#heldPages} were before`);
@@ -144,6 +157,7 @@ export class DriverWorld implements FuzzWorld<DriverOperation> {
 
 	#check(): void {
 		const {memory, virtio} = this.bench;
+		this.#checker!.check();
 		if (virtio.driver === undefined) {
 			return;
 		}
@@ -242,21 +256,29 @@ export class DriverWorld implements FuzzWorld<DriverOperation> {
 	}
 
 	#report(count: number): void {
-		const {reporting, scheduler, ram} = this.bench;
+		const {reporting, scheduler, memory} = this.bench;
 		const device = reporting[0];
 		if (device === undefined) {
 			return;
 		}
-		const first = ram.base / 4096 + 1024;
-		const blocks = Array.from({length: Math.min(count, device.capacity)}, (_, i) => ({
-			pfn: first + 8 * i,
-			order: 3,
-		}));
+		// As page reporting does it: off the free list as long as the device may touch them.
+		const blocks: BlockRecord[] = [];
+		while (blocks.length < Math.min(count, device.capacity)) {
+			const pfn = memory.allocPages(REPORT_ORDER);
+			if (pfn < 0) {
+				break;
+			}
+			blocks.push({pfn, order: REPORT_ORDER});
+		}
+		if (blocks.length === 0) {
+			return;
+		}
 		let answer: number | undefined;
 		scheduler.spawn(
 			'report',
 			(function* (): KernelThread {
 				answer = yield* device.report(blocks, 'Normal');
+				blocks.forEach(({pfn, order}) => memory.freePages(pfn, order));
 			})(),
 		);
 		// The driver waits for two minutes at most, so one report never meets another.

@@ -93,6 +93,15 @@ export class DescriptorTable {
 		this.numFree += count;
 	}
 
+	/** The entries that no chain uses, the next one to be taken first: so that a check can compare them with the chains. */
+	*free(): Generator<number> {
+		let index = this.#freeHead;
+		for (let count = 0; count < this.numFree; count++) {
+			yield index;
+			index = this.#next[index]!;
+		}
+	}
+
 	#writeChain(out: SgList, into: SgList): void {
 		const total = out.length + into.length;
 		let index = this.#freeHead;

@@ -130,6 +130,11 @@ export class Virtqueue<Token extends NonNullable<unknown>> {
 		return this.#table.numFree;
 	}
 
+	/** Those descriptors, the next one to be taken first; for checks. */
+	freeDescriptors(): Iterable<number> {
+		return this.#table.free();
+	}
+
 	/** Offers a buffer that the device reads. */
 	addOutbuf(sg: SgList, token: Token): AddResult {
 		return this.#add(sg, NOTHING, token);

@@ -37,9 +37,13 @@ export class UsedWait {
 	*used(queue: AnyVirtqueue): KernelThread<boolean> {
 		let configChanges = this.#configChanges;
 		yield point(`kicked ${queue.name}`); // a prompt device interrupts right here
-		while (queue.getBuf() === undefined) {
+		for (;;) {
+			// Before the ring: what such a device completes is not to be relied on (VIRTIO 1.4 2.1.1).
 			if (this.#configChanges !== configChanges && this.#device.needsReset()) {
 				this.#device.fail('the device needs a reset');
+			}
+			if (queue.getBuf() !== undefined) {
+				return true;
 			}
 			if (queue.broken) {
 				return false;
@@ -47,7 +51,6 @@ export class UsedWait {
 			configChanges = this.#configChanges;
 			yield* this.#sleep(queue);
 		}
-		return true;
 	}
 
 	/** Until the next wakeup, whatever it is for. */
