@@ -35,6 +35,10 @@ const UNDERSTOOD = featureBits(
 );
 const HEAP_OFFSET = 64 * 1024;
 const MOST_BYTES_SEEN = 64;
+/** A reset may take time (VIRTIO 1.4 2.4.2): Status is read so often at once, then so often with time between. */
+const RESET_READS = 16;
+const RESET_WAITS = 10;
+const RESET_WAIT_NS = 100e6;
 
 export interface StartOptions {
 	/** Bits that the check is about: not applicable where one of them is not offered. */
@@ -79,6 +83,9 @@ export class Probe {
 	/** Fails the check unless the condition holds. */
 	expect(holds: boolean, otherwise: string): void {
 		if (!holds) {
+			if (this.#seen.length === 0) {
+				this.see(`Status ${show(this.status)}, InterruptStatus ${show(this.interruptStatus)}`);
+			}
 			throw new Outcome('fail', otherwise);
 		}
 	}
@@ -112,9 +119,10 @@ export class Probe {
 	}
 
 	/** Watches the device's accesses to guest memory, or the check is not applicable. */
-	watch(): () => MemoryAccess[] {
+	watch(onAccess?: (access: MemoryAccess) => void): () => MemoryAccess[] {
 		return (
-			this.device.watch?.() ?? this.notApplicable("the target does not show the device's memory accesses")
+			this.device.watch?.(onAccess) ??
+			this.notApplicable("the target does not show the device's memory accesses")
 		);
 	}
 
@@ -166,7 +174,7 @@ export class Probe {
 		const requested = featureBits(...features);
 		const accepted =
 			(this.driver.deviceFeatures() & UNDERSTOOD & ~ON_REQUEST & ~featureBits(...without)) | requested;
-		if (!this.driver.negotiate(accepted)) {
+		if (!(await this.negotiate(accepted))) {
 			if (without.length > 0) {
 				this.notApplicable(`the device does not work without feature ${without.join(', ')}`);
 			}
@@ -182,6 +190,12 @@ export class Probe {
 			await this.driverOk();
 		}
 		return accepted;
+	}
+
+	/** Resets the device and offers it these bits; true if it kept FEATURES_OK. */
+	async negotiate(features: bigint): Promise<boolean> {
+		await this.reset();
+		return this.driver.acceptFeatures(features);
 	}
 
 	/** As many entries as the check wants; only the first two queues must have so many. */
@@ -299,8 +313,18 @@ export class Probe {
 		this.driver.acknowledgeInterrupt();
 	}
 
-	reset(): void {
+	/** Writes 0 to Status and waits until it reads 0, but not for ever: what a check says of Status it sees itself. */
+	async reset(): Promise<void> {
 		this.driver.write('Status', 0);
+		for (let read = 0; this.status !== 0; read++) {
+			if (read === RESET_READS + RESET_WAITS) {
+				return;
+			}
+			if (read >= RESET_READS) {
+				await this.device.settle();
+				await this.device.advance(RESET_WAIT_NS);
+			}
+		}
 	}
 
 	/** Everything of the device's life that ends before FEATURES_OK. */

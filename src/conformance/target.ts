@@ -25,9 +25,12 @@ export interface TargetDevice {
 	advance(ns: number): MaybeAsync<void>;
 	/**
 	 * Starts to write down what the device does to guest memory; the function that comes back ends it and returns the
-	 * record. Absent where nobody can see it, as with a foreign process.
+	 * record. The listener hears of an access when it has happened. Absent where nobody can see it, as with a foreign
+	 * process.
 	 */
-	watch?(): () => MemoryAccess[];
+	watch?(onAccess?: (access: MemoryAccess) => void): () => MemoryAccess[];
+	/** Hears of each level that the device gives to the line, at that moment; the function that comes back ends it. */
+	watchLine?(onLevel: (level: boolean) => void): () => void;
 	close(): MaybeAsync<void>;
 }
 

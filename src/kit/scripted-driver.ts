@@ -128,6 +128,11 @@ export class ScriptedDriver {
 	/** VIRTIO 1.4 3.1.1, steps 1 to 6. True if the device kept FEATURES_OK. VERSION_1 is added to `features`. */
 	negotiate(features: Iterable<number> | bigint): boolean {
 		this.write('Status', 0);
+		return this.acceptFeatures(features);
+	}
+
+	/** `negotiate` behind the reset, for who has waited until Status reads 0. */
+	acceptFeatures(features: Iterable<number> | bigint): boolean {
 		this.write('Status', DeviceStatus.ACKNOWLEDGE);
 		this.write('Status', DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER);
 		this.writeDriverFeatures(

@@ -12,6 +12,7 @@ export class WatchedRam implements GuestRam {
 	readonly #ram: GuestRam;
 	readonly #onAccess: AccessListener | undefined;
 	#accesses: MemoryAccess[] | undefined;
+	#watcher: AccessListener | undefined;
 
 	constructor(ram: GuestRam, onAccess?: AccessListener) {
 		this.#ram = ram;
@@ -26,12 +27,13 @@ export class WatchedRam implements GuestRam {
 		return this.#ram.sizeBytes;
 	}
 
-	/** Starts to write accesses down; the returned function stops and hands them over. */
-	watch(): () => MemoryAccess[] {
+	/** Starts to write accesses down; the returned function stops and hands them over. `watcher` hears of each at once. */
+	watch(watcher?: AccessListener): () => MemoryAccess[] {
 		const accesses: MemoryAccess[] = [];
 		this.#accesses = accesses;
+		this.#watcher = watcher;
 		return () => {
-			this.#accesses = undefined;
+			this.#accesses = this.#watcher = undefined;
 			return accesses;
 		};
 	}
@@ -99,5 +101,6 @@ export class WatchedRam implements GuestRam {
 		const access = {kind, address, sizeBytes};
 		this.#accesses?.push(access);
 		this.#onAccess?.(access, result);
+		this.#watcher?.(access, result);
 	}
 }

@@ -42,6 +42,7 @@ for (const {name, caughtBy, create} of MUTANTS) {
 			const check = DEVICE_CHECKS.find((known) => known.id === id)!;
 			const {verdict, reason, seen} = await runCheck(check, new DeviceTarget(name, create));
 			t.is(verdict, 'fail', `${id}: ${verdict}: ${reason}; seen: ${seen}`);
+			t.not(seen, '', `${id} says what it has seen`);
 		}
 	});
 }

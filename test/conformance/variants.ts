@@ -51,6 +51,50 @@ export const VARIANTS: readonly Variant[] = [
 		}),
 	},
 	{
+		name: 'shows its old Status for a few reads of a reset',
+		clause: '2.4.2',
+		create: mutant({
+			registers: ({wire}) => {
+				let shown = 0;
+				let reads = 0;
+				return {
+					write(name, value) {
+						if (name === 'Status' && value === 0) {
+							[shown, reads] = [wire.status, wire.status === 0 ? 0 : 3];
+						}
+						return value;
+					},
+					read: (name, value) => (name === 'Status' && reads > 0 && reads-- > 0 ? shown : value),
+				};
+			},
+		}),
+	},
+	{
+		name: 'is done with a reset a millisecond later, and loses what is written until then',
+		clause: '2.4.2',
+		create: mutant({
+			registers: (lab) => {
+				let busy = false;
+				return {
+					write(name, value) {
+						if (busy) {
+							return undefined;
+						}
+						if (name !== 'Status' || value !== 0 || lab.wire.status === 0) {
+							return value;
+						}
+						busy = true;
+						lab.clock.after(MS, () => {
+							busy = false;
+							lab.write('Status', 0);
+						});
+						return undefined;
+					},
+				};
+			},
+		}),
+	},
+	{
 		name: 'with IN_ORDER answers for all buffers of a batch with one element',
 		clause: '2.7.9',
 		create: mutant({memory: inBatches}),

@@ -32,16 +32,21 @@ function bitsOf(features: bigint): number[] {
 	return Array.from({length: FEATURE_BITS}, (_, bit) => bit).filter((bit) => (features >> BigInt(bit)) & 1n);
 }
 
+function hexWord(word: number): string {
+	return word.toString(16).padStart(8, '0');
+}
+
 export const FEATURE_CHECKS: readonly Check[] = [
 	check('FEAT-01', '2.2', 'layout', {
 		text: 'No bit is offered that has no meaning for this device: words without one read 0.',
 		done: 'read DeviceFeatures behind selectors 0 to 3',
 		run(probe) {
-			const offered = [3, 2, 1, 0].reduce((sum, select) => {
+			const words = [0, 1, 2, 3].map((select) => {
 				probe.driver.write('DeviceFeaturesSel', select);
-				return (sum << 32n) | BigInt(probe.driver.read('DeviceFeatures'));
-			}, 0n);
-			probe.see(`DeviceFeatures 0x${offered.toString(16)}`);
+				return probe.driver.read('DeviceFeatures');
+			});
+			words.forEach((word, select) => probe.see(`DeviceFeatures word ${select} 0x${hexWord(word)}`));
+			const offered = words.reduceRight((sum, word) => (sum << 32n) | BigInt(word), 0n);
 			const unknown = bitsOf(offered & ~DEFINED);
 			probe.expect(unknown.length === 0, `bits without a meaning are offered: ${unknown.join(', ')}`);
 		},
@@ -49,12 +54,15 @@ export const FEATURE_CHECKS: readonly Check[] = [
 	check('FEAT-07.unoffered', '2.2.2', 'MUST', {
 		text: 'FEATURES_OK stays clear for a bit that was not offered.',
 		done: 'accept each bit that is not offered, one by one: first 23 and 63, then all others below 128',
-		run(probe) {
+		async run(probe) {
 			const offered = probe.driver.deviceFeatures();
 			const bits = [23, 63, ...Array.from({length: 128}, (_, bit) => bit)];
 			const missing = bits.filter((bit) => (offered & featureBits(bit)) === 0n);
 			for (const bit of missing) {
-				const kept = probe.driver.negotiate((offered & DEFINED) | featureBits(bit));
+				const kept = await probe.negotiate((offered & DEFINED) | featureBits(bit));
+				if (kept) {
+					probe.see(`Status 0x${probe.status.toString(16)} after bit ${bit} was accepted`);
+				}
 				probe.expect(!kept, `FEATURES_OK with bit ${bit} is set, expected clear`);
 			}
 			probe.see(`FEATURES_OK is clear with each of ${new Set(missing).size} bits`);
@@ -63,7 +71,7 @@ export const FEATURE_CHECKS: readonly Check[] = [
 	check('FEAT-07.subset', '2.2.2', 'SHOULD', {
 		text: 'Every valid subset of the offered bits is accepted.',
 		done: 'negotiate VERSION_1 alone, with each of the offered bits, with all of them, with all but each',
-		run(probe) {
+		async run(probe) {
 			// Who speaks VERSION_1 has no use for the legacy bits.
 			const offered = probe.driver.deviceFeatures() & DEFINED & ~LEGACY;
 			// Whoever offers one of these may refuse a driver without it: 5.5.3.2, 6.2.
@@ -73,7 +81,7 @@ export const FEATURE_CHECKS: readonly Check[] = [
 			const one = free.map((bit) => always | featureBits(bit));
 			const allButOne = free.map((bit) => offered & ~featureBits(bit));
 			for (const bits of [always, ...one, offered, ...allButOne]) {
-				probe.equal(`FEATURES_OK with 0x${bits.toString(16)}`, probe.driver.negotiate(bits), true);
+				probe.equal(`FEATURES_OK with 0x${bits.toString(16)}`, await probe.negotiate(bits), true);
 			}
 		},
 	}),
@@ -105,7 +113,7 @@ export const FEATURE_CHECKS: readonly Check[] = [
 			const first = await probe.start();
 			for (let round = 2; round <= 3; round++) {
 				probe.equal('DeviceFeatures keep the bits', probe.driver.deviceFeatures() & first, first);
-				probe.equal(`FEATURES_OK, time ${round}`, probe.driver.negotiate(first), true);
+				probe.equal(`FEATURES_OK, time ${round}`, await probe.negotiate(first), true);
 			}
 		},
 	}),

@@ -97,7 +97,7 @@ export const MMIO_CHECKS: readonly Check[] = [
 			await probe.device.host.setTargetPages?.(50);
 			await probe.device.settle();
 			probe.see(`InterruptStatus before ${probe.interruptStatus}`);
-			probe.reset();
+			await probe.reset();
 			probe.equal('InterruptStatus', probe.interruptStatus, 0);
 			probe.equal('interrupt line', probe.device.interruptLevel(), false);
 		},
@@ -108,7 +108,7 @@ export const MMIO_CHECKS: readonly Check[] = [
 		async run(probe) {
 			await probe.start();
 			const numbers = [...probe.queues.values()].map(({index}) => index);
-			probe.reset();
+			await probe.reset();
 			for (const number of numbers) {
 				probe.driver.write('QueueSel', number);
 				probe.equal(`QueueReady of queue ${number}`, probe.driver.read('QueueReady'), 0);

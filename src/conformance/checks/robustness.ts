@@ -265,7 +265,7 @@ async function survive(
 
 /** A reset, and the device works like a new one. */
 async function recover(probe: Probe): Promise<void> {
-	probe.reset();
+	await probe.reset();
 	await probe.device.settle();
 	probe.equal('Status after the reset', probe.status, 0);
 	await probe.start({queueSize: QUEUE_SIZE});
@@ -333,5 +333,5 @@ async function useOddQueue(probe: Probe, size: number, place: ScriptedQueue['pla
 		`${queue.usedIdx} chains came back of 1`,
 	);
 	probe.expectKept('not named', 1, 2);
-	probe.reset();
+	await probe.reset();
 }

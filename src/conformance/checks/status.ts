@@ -76,7 +76,7 @@ export const STATUS_CHECKS: readonly Check[] = [
 		done: 'initialise up to DRIVER_OK, write 0 to Status',
 		async run(probe) {
 			await probe.start();
-			probe.reset();
+			await probe.reset();
 			await probe.device.settle();
 			probe.equal('Status', probe.status, 0);
 		},
@@ -87,7 +87,7 @@ export const STATUS_CHECKS: readonly Check[] = [
 		async run(probe) {
 			await probe.start();
 			await breakDevice(probe);
-			probe.reset();
+			await probe.reset();
 			probe.equal('Status', probe.status, 0);
 			await probe.start();
 			const head = await probe.inflate(0);
@@ -99,7 +99,7 @@ export const STATUS_CHECKS: readonly Check[] = [
 		done: 'initialise, reset, offer an inflate buffer on the old ring, kick',
 		async run(probe) {
 			await probe.start();
-			probe.reset();
+			await probe.reset();
 			await probe.expectIgnored('offered after the reset');
 		},
 	}),
@@ -108,7 +108,7 @@ export const STATUS_CHECKS: readonly Check[] = [
 		done: 'initialise, reset, kick, and watch guest memory',
 		async run(probe) {
 			await probe.start();
-			probe.reset();
+			await probe.reset();
 			const stop = probe.watch();
 			await probe.inflate(0);
 			const accesses = stop();
@@ -122,7 +122,7 @@ export const STATUS_CHECKS: readonly Check[] = [
 			await probe.start();
 			const queue = probe.queue('inflateq');
 			queue.send(probe.pfns(0));
-			probe.reset();
+			await probe.reset();
 			const before = queue.usedIdx;
 			probe.fill(0, 1);
 			await probe.device.settle();
@@ -140,7 +140,7 @@ export const STATUS_CHECKS: readonly Check[] = [
 			await probe.start({features: [VIRTIO_BALLOON_F_STATS_VQ]});
 			const queue = probe.queue('statsq');
 			await probe.send(queue, probe.bytes(...new Uint8Array(VIRTIO_BALLOON_STAT_SIZE)));
-			probe.reset();
+			await probe.reset();
 			const before = queue.usedIdx;
 			await probe.ask('requestStats');
 			probe.seeUsed(queue);
@@ -153,7 +153,7 @@ export const STATUS_CHECKS: readonly Check[] = [
 		done: 'initialise, reset, change the balloon target',
 		async run(probe) {
 			await probe.start();
-			probe.reset();
+			await probe.reset();
 			await probe.ask('setTargetPages', 100);
 			probe.equal('InterruptStatus', probe.interruptStatus, 0);
 			probe.equal('interrupt line', probe.device.interruptLevel(), false);

@@ -29,7 +29,12 @@ export class DeviceTarget implements ConformanceTarget {
 		const ram = new WatchedRam(memory);
 		const clock = new Clock();
 		let level = false;
-		const device = await this.#create({ram, clock, setInterrupt: (next) => void (level = next)});
+		let onLevel: ((level: boolean) => void) | undefined;
+		const setInterrupt = (next: boolean): void => {
+			level = next;
+			onLevel?.(next);
+		};
+		const device = await this.#create({ram, clock, setInterrupt});
 		if (typeof device?.read !== 'function' || typeof device.write !== 'function') {
 			throw new UsageError('createDevice returns no device: one has the functions read and write');
 		}
@@ -45,7 +50,11 @@ export class DeviceTarget implements ConformanceTarget {
 				await device.settle?.();
 			},
 			advance: (ns) => clock.advance(ns),
-			watch: () => ram.watch(),
+			watch: (onAccess) => ram.watch(onAccess),
+			watchLine(listener) {
+				onLevel = listener;
+				return () => (onLevel = undefined);
+			},
 			async close() {
 				memory.discard(memory.base, memory.sizeBytes);
 				await device.close?.();
