@@ -16,6 +16,8 @@ export interface Check {
 	readonly text: string;
 	/** What the check does to the device. */
 	readonly done: string;
+	/** Guest memory that it wants, bytes, where the usual is not enough. */
+	readonly ramBytes?: number;
 	/** Throws nothing if the device passes; `Probe` says how the other verdicts come about. */
 	readonly run: (probe: Probe) => void | Promise<void>;
 }
@@ -46,7 +48,7 @@ export class Outcome extends Error {
 	}
 }
 
-type Body = Pick<Check, 'text' | 'done' | 'run'>;
+type Body = Pick<Check, 'text' | 'done' | 'ramBytes' | 'run'>;
 
 /** One line per check in the tables: id, clause, level, and then what it is. */
 export function check(id: string, clause: string, level: Level, body: Body): Check {

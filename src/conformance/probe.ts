@@ -126,6 +126,14 @@ export class Probe {
 		);
 	}
 
+	/** Hears of the interrupt line's levels at once, or the check is not applicable; the function that comes back ends it. */
+	watchLine(onLevel: (level: boolean) => void): () => void {
+		return (
+			this.device.watchLine?.(onLevel) ??
+			this.notApplicable('the target does not show the moment of an interrupt')
+		);
+	}
+
 	/** Remembers bytes of guest memory; the function that comes back fails the check where one of them has changed. */
 	remember(label: string, address: number, sizeBytes: number): () => void {
 		const read = () => this.device.ram.readBytes(address, new Uint8Array(sizeBytes));

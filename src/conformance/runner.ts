@@ -41,7 +41,10 @@ export function hasFailed(results: readonly CheckResult[]): boolean {
 	return results.some(({verdict, error}) => verdict === 'fail' || error !== undefined);
 }
 
-export function result(check: Check, verdict: Omit<CheckResult, keyof Omit<Check, 'run'>>): CheckResult {
+export function result(
+	check: Check,
+	verdict: Omit<CheckResult, keyof Omit<Check, 'run' | 'ramBytes'>>,
+): CheckResult {
 	const {id, clause, level, text, done} = check;
 	return {id, clause, level, text, done, ...verdict};
 }
@@ -59,7 +62,7 @@ export async function runCheck(
 	let device: TargetDevice | undefined;
 	let probe: Probe | undefined;
 	const attempt = async () => {
-		device = await target.start();
+		device = await target.start(check.ramBytes);
 		probe = new Probe(device);
 		await check.run(probe);
 	};

@@ -37,7 +37,7 @@ export interface TargetDevice {
 export interface ConformanceTarget {
 	/** What a report calls it. */
 	readonly name: string;
-	/** A fresh device. The kit closes one before it asks for the next. */
-	start(): MaybeAsync<TargetDevice>;
+	/** A fresh device. The kit closes one before it asks for the next. With so much memory, if the target can choose. */
+	start(ramBytes?: number): MaybeAsync<TargetDevice>;
 	close(): MaybeAsync<void>;
 }

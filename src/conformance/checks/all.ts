@@ -5,6 +5,7 @@ import {CONFIG_CHECKS} from './config.js';
 import {FEATURE_CHECKS} from './features.js';
 import {HINTING_CHECKS} from './hinting.js';
 import {INDIRECT_CHECKS} from './indirect.js';
+import {MESSAGE_CHECKS} from './messages.js';
 import {MMIO_CHECKS} from './mmio.js';
 import {NOTIFICATION_CHECKS} from './notification.js';
 import {QUEUE_RESET_CHECKS} from './queue-reset.js';
@@ -23,6 +24,7 @@ export const DEVICE_CHECKS: readonly Check[] = [
 	...INDIRECT_CHECKS,
 	...NOTIFICATION_CHECKS,
 	...BALLOON_CHECKS,
+	...MESSAGE_CHECKS,
 	...STATISTICS_CHECKS,
 	...HINTING_CHECKS,
 	...ROBUSTNESS_CHECKS,

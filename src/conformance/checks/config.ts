@@ -1,4 +1,5 @@
 /** The configuration space: VIRTIO 1.4 2.5, 3.2 and 5.5.4. */
+import {MiB, PAGE_SIZE} from '../../units.js';
 import {VIRTIO_BALLOON_CONFIG, VIRTIO_BALLOON_F_PAGE_POISON} from '../../virtio/balloon/spec.js';
 import {VIRTIO_MMIO_INT_CONFIG} from '../../virtio/spec.js';
 import {check, type Check} from '../check.js';
@@ -7,6 +8,9 @@ import type {Probe} from '../probe.js';
 const {num_pages, actual, free_page_hint_cmd_id, poison_val} = VIRTIO_BALLOON_CONFIG;
 /** A target that reads otherwise in the other byte order. */
 const TARGET = 0x0123;
+/** More pages than 16 bits can count, 258 MiB: a host asks for no more than there are. */
+const WIDE_TARGET = 0x0001_0203;
+const WIDE_ACTUAL = 0x0102_0304;
 
 function presentFields(probe: Probe): {at: number}[] {
 	return [num_pages, actual, free_page_hint_cmd_id, poison_val].filter(
@@ -21,6 +25,19 @@ export const CONFIG_CHECKS: readonly Check[] = [
 		async run(probe) {
 			await probe.ask('setTargetPages', TARGET);
 			probe.equal('num_pages', probe.driver.readConfig(num_pages.at), TARGET);
+		},
+	}),
+	check('CFG-01.wide', '5.5.4', 'layout', {
+		text: 'num_pages has 32 bits.',
+		ramBytes: 512 * MiB,
+		done: `ask for 0x${WIDE_TARGET.toString(16)} pages, read num_pages`,
+		async run(probe) {
+			const pages = probe.device.ram.sizeBytes / PAGE_SIZE;
+			if (pages < WIDE_TARGET) {
+				probe.notApplicable(`the target has ${pages} pages of memory, the check needs ${WIDE_TARGET}`);
+			}
+			await probe.ask('setTargetPages', WIDE_TARGET);
+			probe.equal('num_pages', probe.driver.readConfig(num_pages.at), WIDE_TARGET);
 		},
 	}),
 	check('CFG-05', '2.5.2', 'MUST', {
@@ -108,11 +125,13 @@ export const CONFIG_CHECKS: readonly Check[] = [
 	}),
 	check('BAL-19', '5.5.4', 'layout', {
 		text: 'actual is writable to the driver and reads as written.',
-		done: 'write actual and read it',
+		done: `write 0x0203 to actual and read it, then 0x${WIDE_ACTUAL.toString(16)}`,
 		async run(probe) {
 			await probe.start();
-			probe.driver.writeConfig(actual.at, 0x0203);
-			probe.equal('actual', probe.driver.readConfig(actual.at), 0x0203);
+			for (const pages of [0x0203, WIDE_ACTUAL]) {
+				probe.driver.writeConfig(actual.at, pages);
+				probe.equal('actual', probe.driver.readConfig(actual.at), pages);
+			}
 		},
 	}),
 	check('BAL-60', '5.5.4', 'layout', {

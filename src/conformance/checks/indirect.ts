@@ -119,4 +119,28 @@ export const INDIRECT_CHECKS: readonly Check[] = [
 			probe.equal('page of the table', probe.pageState(0), plain);
 		},
 	}),
+	check('SPLIT-22.address', '2.7.5.3', 'layout', {
+		text: 'The address of an indirect table has 64 bits, and so have those in it.',
+		done: 'inflate through a table 4 GiB too high, then through one whose buffer is 4 GiB too high',
+		async run(probe) {
+			for (const tooHigh of ['table', 'buffer'] as const) {
+				await probe.start({features: [VIRTIO_F_INDIRECT_DESC], queueSize: QUEUE_SIZE});
+				probe.fill(0, 1);
+				const queue = probe.queue('inflateq');
+				const {addr, len} = probe.pfns(0);
+				const raise = (part: string): number => (part === tooHigh ? 2 ** 32 : 0);
+				const table = queue.indirectTable(readable(Number(addr) + raise('buffer'), len));
+				queue.writeDescriptor(0, {
+					addr: table + raise('table'),
+					len: VIRTQ_DESC.sizeBytes,
+					flags: VIRTQ_DESC_F_INDIRECT,
+				});
+				probe.seeBytes('descriptor', queue.place.desc, VIRTQ_DESC.sizeBytes);
+				probe.seeBytes('table', table, VIRTQ_DESC.sizeBytes);
+				queue.makeAvailable(0);
+				await probe.kick(queue);
+				probe.expectKept(`named 4 GiB below the ${tooHigh}`, 0);
+			}
+		},
+	}),
 ];

@@ -1,15 +1,17 @@
 /** Split virtqueues: descriptors and the two rings, VIRTIO 1.4 2.7.4 to 2.7.8. */
-import {VIRTQ_DESC_F_NEXT} from '../../virtio/spec.js';
-import {VIRTIO_BALLOON_F_PAGE_REPORTING} from '../../virtio/balloon/spec.js';
+import {VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE} from '../../virtio/spec.js';
+import {VIRTIO_BALLOON_F_PAGE_REPORTING, VIRTIO_BALLOON_S} from '../../virtio/balloon/spec.js';
 import {VIRTQ_DESC, VIRTQ_USED} from '../../virtio/ring-layout.js';
 import {readable, writable} from '../../kit/scripted-driver.js';
 import {PAGE_SIZE} from '../../units.js';
 import {check, type Check} from '../check.js';
 import type {Probe} from '../probe.js';
+import {offer, trafficOf, type Traffic} from '../traffic.js';
 
 const QUEUE_SIZE = 8;
-/** Enough to bring the 16-bit indices round. */
+/** Enough to bring the 16-bit indices round, and so many of them with each kick. */
 const WRAP = 65536 + 512;
+const WRAP_SIZE = 16;
 
 /** Four bytes of a frame number in as many buffers as are named, each of so many bytes. */
 function split(probe: Probe, page: number, ...lengths: number[]) {
@@ -77,6 +79,28 @@ export const RING_CHECKS: readonly Check[] = [
 			await probe.send(queue, writable(probe.page(0) + 2 ** 32, PAGE_SIZE));
 			probe.seeBytes('descriptor', queue.place.desc, VIRTQ_DESC.sizeBytes);
 			probe.expectKept('4 GiB below the range', 0);
+		},
+	}),
+	check('SPLIT-09.readable', '2.7.5', 'layout', {
+		text: 'The address of a device-readable buffer has 64 bits.',
+		done: 'inflate with a descriptor that is right but for its address, 4 GiB too high; the same with statistics',
+		async run(probe) {
+			await probe.start();
+			probe.fill(0, 1);
+			const queue = probe.queue('inflateq');
+			const {addr, len} = probe.pfns(0);
+			await probe.send(queue, readable(Number(addr) + 2 ** 32, len));
+			probe.seeBytes('descriptor', queue.place.desc, VIRTQ_DESC.sizeBytes);
+			probe.expectKept('named 4 GiB below the buffer', 0);
+			if (probe.queues.has('statsq') && probe.device.host.stats) {
+				await probe.start();
+				const entry = probe.bytes(VIRTIO_BALLOON_S.MEMFREE, 0, 1, 2, 3, 4, 5, 6, 7, 8);
+				await probe.send(probe.queue('statsq'), readable(Number(entry.addr) + 2 ** 32, entry.len));
+				await probe.device.host.requestStats?.();
+				const stats = await probe.ask('stats');
+				const learned = stats?.get(VIRTIO_BALLOON_S.MEMFREE) === 0x0807_0605_0403_0201n;
+				probe.equal('statistics read 4 GiB below the buffer', learned, false);
+			}
 		},
 	}),
 	check('SPLIT-10', '2.7.5.1', 'MUST', {
@@ -186,6 +210,16 @@ export const RING_CHECKS: readonly Check[] = [
 			);
 		},
 	}),
+	check('SPLIT-31.index', '2.7.8.2', 'MUST', {
+		text: 'The used index never tells of more buffers than are used: it moves by whole buffers, and never back.',
+		done: 'send four messages on every queue with one kick, read the used index at each write to it',
+		async run(probe) {
+			await probe.start({queueSize: QUEUE_SIZE});
+			for (const traffic of trafficOf(probe, 4)) {
+				await expectRisingIndex(probe, traffic);
+			}
+		},
+	}),
 	check('SPLIT-32', '2.7.8.2', 'MUST', {
 		text: 'The used length is no more than what the device wrote.',
 		done: 'inflate and deflate, in buffers that have no device-writable part',
@@ -217,6 +251,23 @@ export const RING_CHECKS: readonly Check[] = [
 			}
 		},
 	}),
+	check('SPLIT-32.batch', '2.7.8.2', 'MUST', {
+		text: 'The used length of each buffer of a batch is no more than what the device may write there.',
+		done: 'send four messages on every queue with one kick',
+		async run(probe) {
+			await probe.start();
+			for (const traffic of trafficOf(probe, 4)) {
+				await offer(probe, traffic, 4);
+				probe.seeUsed(traffic.queue);
+				const elements = traffic.queue.takeUsed();
+				probe.equal(`chains back on ${traffic.name}`, elements.length, 4);
+				const largest = traffic.message(0).write ? PAGE_SIZE : 0;
+				for (const {len} of elements) {
+					probe.expect(len <= largest, `used length ${len} on ${traffic.name}, at most ${largest}`);
+				}
+			}
+		},
+	}),
 	check('SPLIT-40', '2.7.10.2', 'MUST', {
 		text: 'A notification without a new buffer changes nothing.',
 		done: 'inflate, acknowledge, kick three times',
@@ -243,26 +294,12 @@ export const RING_CHECKS: readonly Check[] = [
 	}),
 	check('SPLIT-41.wrap', '2.7.13.3', 'layout', {
 		text: 'The 16-bit indices run on from 65535 to 0.',
-		done: `run ${WRAP} chains through a queue, ${QUEUE_SIZE} with every kick`,
+		done: `run ${WRAP} chains through every queue, ${WRAP_SIZE} with every kick`,
 		async run(probe) {
-			await probe.start({queueSize: QUEUE_SIZE});
-			const queue = probe.queue('deflateq');
-			const {addr, len} = probe.pfns(0);
-			const heads = Array.from({length: QUEUE_SIZE}, (_, head) => head);
-			heads.forEach((head) => queue.writeDescriptor(head, {addr, len}));
-			for (let done = 0; done < WRAP; done += QUEUE_SIZE) {
-				queue.makeAvailable(...heads);
-				queue.kick();
-				if (queue.usedIdx !== queue.availIdx) {
-					await probe.device.settle();
-				}
-				probe.expect(
-					queue.usedIdx === queue.availIdx,
-					`after ${done + QUEUE_SIZE} chains used idx is ${queue.usedIdx}, avail idx ${queue.availIdx}`,
-				);
+			await probe.start({queueSize: WRAP_SIZE});
+			for (const traffic of trafficOf(probe)) {
+				await wrapIndices(probe, traffic);
 			}
-			probe.see(`avail idx ${queue.availIdx}`);
-			probe.seeUsed(queue);
 		},
 	}),
 	check('SPLIT-44', '2.7.13', 'layout', {
@@ -281,6 +318,47 @@ export const RING_CHECKS: readonly Check[] = [
 		},
 	}),
 ];
+
+/** Some messages in one batch, and every value that the used index had in between. */
+async function expectRisingIndex(probe: Probe, traffic: Traffic): Promise<void> {
+	const {name, queue} = traffic;
+	const index = queue.place.used + VIRTQ_USED.fields.idx.at;
+	const values = [queue.usedIdx];
+	const stop = probe.watch(({kind, address, sizeBytes}) => {
+		if (kind === 'write' && covers(address, sizeBytes, index)) {
+			values.push(queue.usedIdx);
+		}
+	});
+	await offer(probe, traffic, 4);
+	stop();
+	probe.see(`used idx of ${name} ${values.join(' ')}`);
+	probe.expect(
+		values.at(-1) === 4 && values.every((value, at) => at === 0 || value >= values[at - 1]!),
+		`the used index of ${name} is ${values.join(', ')}`,
+	);
+}
+
+async function wrapIndices(probe: Probe, {name, queue, message}: Traffic): Promise<void> {
+	const {addr, len, write} = message(0);
+	const heads = Array.from({length: queue.size}, (_, head) => head);
+	heads.forEach((head) => queue.writeDescriptor(head, {addr, len, flags: write ? VIRTQ_DESC_F_WRITE : 0}));
+	for (let done = 0; done < WRAP; done += queue.size) {
+		queue.makeAvailable(...heads);
+		queue.kick();
+		if (queue.usedIdx !== queue.availIdx) {
+			await probe.device.settle();
+		}
+		if (queue.usedIdx !== queue.availIdx) {
+			probe.see(`avail idx ${queue.availIdx}, used idx ${queue.usedIdx}`);
+			probe.seeUsed(queue);
+		}
+		probe.expect(
+			queue.usedIdx === queue.availIdx,
+			`after ${done + queue.size} chains on ${name} used idx is ${queue.usedIdx}, avail idx ${queue.availIdx}`,
+		);
+	}
+	probe.see(`${name} avail idx ${queue.availIdx}, used idx ${queue.usedIdx}`);
+}
 
 function covers(address: number, sizeBytes: number, at: number): boolean {
 	return address <= at && at < address + sizeBytes;

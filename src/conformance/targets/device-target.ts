@@ -24,8 +24,8 @@ export class DeviceTarget implements ConformanceTarget {
 		this.#create = create;
 	}
 
-	async start(): Promise<TargetDevice> {
-		const memory = new GuestMemory({base: RAM_BASE, sizeBytes: RAM_SIZE, host: this.#host});
+	async start(sizeBytes = RAM_SIZE): Promise<TargetDevice> {
+		const memory = new GuestMemory({base: RAM_BASE, sizeBytes, host: this.#host});
 		const ram = new WatchedRam(memory);
 		const clock = new Clock();
 		let level = false;
