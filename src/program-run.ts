@@ -89,7 +89,7 @@ export class ProgramRun {
 			}
 			this.ended = 'host-memory-exhausted';
 		} finally {
-			process.rssPeakBytes = Math.max(process.rssPeakBytes, processRssBytes());
+			process.rssPeakBytes = Math.max(process.rssPeakBytes, process.rssBeforeBytes, processRssBytes());
 			machine.memory.flushDiscards();
 			// The few free frames that were kept for quick use: nobody needs them any more.
 			machine.host.trim();

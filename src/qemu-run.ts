@@ -158,7 +158,7 @@ export class QemuRun {
 			seed: this.plan.machine.seed,
 			ended: this.ended ?? 'interrupted',
 			time_ns: Math.round(this.hart.nowNs()),
-			...readGuest(this.kernel, this.plan.machine.reporting.design),
+			...readGuest(this.kernel, this.plan.machine.reporting.design, this.plan.machine.guestMemBytes),
 			balloon: {target_pages: targetPages, actual_pages: actualPages},
 			qemu: {
 				version: this.balloon.process.version,

@@ -4,13 +4,16 @@ import type {PageReporting} from './guest-kernel/reporting/reporting.js';
 import type {ReportingStats} from './guest-kernel/reporting/stats.js';
 import type {BitmapResult, GuestResult, ReportingResult} from './run-result.js';
 
-/** `design` is what was asked for, in case that the kernel reports nothing. */
-export function readGuest(kernel: GuestKernel, design: string): GuestResult {
+/**
+ * `design` is what was asked for, in case that the kernel reports nothing; `guestMemBytes` what the machine has, in case
+ * that the kernel was never started.
+ */
+export function readGuest(kernel: GuestKernel, design: string, guestMemBytes: number): GuestResult {
 	const {memoryBytes, zones, integrity} = kernel.stats();
 	const {memory, workload} = kernel;
 	return {
 		guest: {
-			memory_bytes: memoryBytes,
+			memory_bytes: memory === undefined ? guestMemBytes : memoryBytes,
 			zones: zones.map((zone) => ({
 				name: zone.zone,
 				managed_pages: zone.managedPages,
@@ -66,7 +69,10 @@ function readReporting(kernel: GuestKernel, configured: string): ReportingResult
 		batches: figures.batches,
 		blocks: figures.blocks,
 		reported_bytes: figures.reportedBytes,
-		unreported_free_bytes: kernel.stats().zones.reduce((sum, zone) => sum + zone.reportableBytes, 0),
+		unreported_free_bytes:
+			kernel.memory === undefined
+				? null
+				: kernel.stats().zones.reduce((sum, zone) => sum + zone.reportableBytes, 0),
 		first_report_ns: reporting?.stats.firstReportNs ?? null,
 		last_report_ns: reporting?.stats.lastReportNs ?? null,
 		calls: figures.calls,

@@ -61,7 +61,7 @@ function readDeterministic(subject: RunSubject): DeterministicResult {
 	const {machine, kernel, replay} = subject;
 	const {counters} = machine.memory;
 	const {guest, workload, reporting, integrity} = kernel
-		? readGuest(kernel, machine.config.reporting.design)
+		? readGuest(kernel, machine.config.reporting.design, machine.memory.sizeBytes)
 		: readProgram(subject);
 	return {
 		seed: machine.config.seed,

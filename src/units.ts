@@ -28,6 +28,11 @@ const UNITS: Readonly<Record<string, number>> = {
 	TIB: TiB,
 };
 
+/** `1 batch`, `2 batches`: a count and what is counted. */
+export function plural(count: number, one: string, many = `${one}s`): string {
+	return `${count} ${count === 1 ? one : many}`;
+}
+
 /** What `parseSize` could not read, in words a person can act on. */
 export class SizeSyntaxError extends Error {
 	override name = 'SizeSyntaxError';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import {GiB, KiB, MiB, SizeSyntaxError, TiB, formatSize, parseSize} from '../src/units.js';
+import {plural, GiB, KiB, MiB, SizeSyntaxError, TiB, formatSize, parseSize} from '../src/units.js';
 
 test('a size takes K M G T, their IEC spellings, bytes, and MiB for a bare number', (t) => {
 	t.is(parseSize('4G'), 4 * GiB);
@@ -24,4 +24,11 @@ test('sizes print with a unit and at most one decimal', (t) => {
 	t.is(formatSize(3.5 * GiB), '3.5 GiB');
 	t.is(formatSize(0), '0 B');
 	t.is(formatSize(-2 * MiB), '-2 MiB');
+});
+
+test('one is one, and nothing is many', (t) => {
+	t.is(plural(1, 'fault'), '1 fault');
+	t.is(plural(0, 'fault'), '0 faults');
+	t.is(plural(2, 'batch', 'batches'), '2 batches');
+	t.is(plural(1, 'bit waits', 'bits wait'), '1 bit waits');
 });

@@ -2,6 +2,7 @@
 import {closeSync, openSync, readSync} from 'node:fs';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {UsageError} from '../errors.js';
+import {plural} from '../units.js';
 import type {PacketConsumer} from '../inspect/packet-source.js';
 import {CaptureFormatError, type PcapngReader} from '../inspect/pcapng-reader.js';
 
@@ -39,7 +40,7 @@ export async function readInput(
 export function refuseMalformed(path: string, {malformed, firstMalformedOffset}: PacketConsumer): void {
 	if (malformed > 0) {
 		throw new UsageError(
-			`${inputName(path)}: ${malformed} malformed record${malformed === 1 ? '' : 's'}, ` +
+			`${inputName(path)}: ${plural(malformed, 'malformed record')}, ` +
 				`the first at byte offset ${firstMalformedOffset}`,
 		);
 	}

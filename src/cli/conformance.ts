@@ -15,6 +15,7 @@ import {
 	selectChecks,
 } from '../conformance/runner.js';
 import {UsageError} from '../errors.js';
+import {plural} from '../units.js';
 import {printable} from '../inspect/views/line.js';
 import {FdSink, LineOutput, untilBrokenPipe} from './fd-output.js';
 import {withOutput, type OutputFile} from './output-file.js';
@@ -93,7 +94,8 @@ async function conformance(args: ConformanceArguments, junit?: OutputFile): Prom
 	} else {
 		const counts = VERDICTS.map((verdict) => `${summary.verdicts[verdict]} ${verdict}`).join(', ');
 		output.line(
-			`${results.length} checks: ${counts}; ${summary.requirements} requirements in ${summary.clauses} clauses judged`,
+			`${plural(results.length, 'check')}: ${counts}; ${plural(summary.requirements, 'requirement')} in ` +
+				`${plural(summary.clauses, 'clause')} judged`,
 		);
 	}
 	output.flush();

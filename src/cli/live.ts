@@ -3,7 +3,7 @@
  * a plain line now and then.
  */
 import {styleText} from 'node:util';
-import {formatSeconds, formatSize} from '../units.js';
+import {formatSeconds, formatSize, plural} from '../units.js';
 import type {RunPlan} from './flags/flag.js';
 
 /** The state of the run at one moment. Model figures are counted; `rssBytes` is measured. */
@@ -94,7 +94,7 @@ class TerminalView implements LiveView {
 			`${label('guest free')} ${styleText('green', bar(figures.guestFreeBytes, figures.guestMemBytes))} ${formatSize(figures.guestFreeBytes)}`,
 			`${label('host backed')} ${styleText('yellow', bar(figures.hostBackedBytes, figures.guestMemBytes))} ${formatSize(figures.hostBackedBytes)}`,
 			`${label('process RSS')} ${spark.padEnd(BAR_WIDTH)} ${formatSize(figures.rssBytes)}`,
-			`${label('reported')} ${figures.batches} batches, ${formatSize(figures.reportedBytes)}`,
+			`${label('reported')} ${plural(figures.batches, 'batch', 'batches')}, ${formatSize(figures.reportedBytes)}`,
 			`${label(figures.workload)} ${figures.phase} ${Math.round(figures.progress * 100)}%`,
 		];
 		const back = this.#lines > 0 ? `\x1b[${this.#lines}A` : '';
@@ -128,7 +128,7 @@ class PlainView implements LiveView {
 		this.#out.write(
 			`${formatSeconds(figures.timeNs)}  ${figures.workload} ${figures.phase} ${Math.round(figures.progress * 100)}%  ` +
 				`guest free ${formatSize(figures.guestFreeBytes)}  host backed ${formatSize(figures.hostBackedBytes)}  ` +
-				`RSS ${formatSize(figures.rssBytes)}  ${figures.batches} batches\n`,
+				`RSS ${formatSize(figures.rssBytes)}  ${plural(figures.batches, 'batch', 'batches')}\n`,
 		);
 	}
 

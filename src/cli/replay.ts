@@ -9,7 +9,7 @@ import {printable} from '../inspect/views/line.js';
 import {TrafficReader} from '../kit/captured-traffic.js';
 import {replayCapture, type ReplayResult} from '../kit/capture-replay.js';
 import type {Divergence, Evidence} from '../kit/replay-comparison.js';
-import {MiB, PAGE_SIZE, formatSize} from '../units.js';
+import {MiB, PAGE_SIZE, formatSize, plural} from '../units.js';
 import {captureArgument, readInput} from './capture-input.js';
 import {FdSink, LineOutput, untilBrokenPipe} from './fd-output.js';
 import {readInteger, readSize} from './values.js';
@@ -85,13 +85,14 @@ function hasFailed({ended, violations, capturedViolations, divergence}: ReplayRe
 function asText({played, compared, notPlayed, ...result}: ReplayResult): string[] {
 	const {divergence, ended, violations, capturedViolations} = result;
 	return [
-		`played: ${played.accesses} register accesses, ${played.chains} chains, ${played.hostActions} actions of the host`,
-		`compared: ${compared.reads} register reads, ${compared.used} used elements, ${formatSize(compared.discardedBytes)} of discards`,
+		`played: ${plural(played.accesses, 'register access', 'register accesses')}, ${plural(played.chains, 'chain')}, ` +
+			`${plural(played.hostActions, 'action')} of the host`,
+		`compared: ${plural(compared.reads, 'register read')}, ${plural(compared.used, 'used element')}, ${formatSize(compared.discardedBytes)} of discards`,
 		...notPlayed.map(({what, frame, count}) => `left out from frame ${frame} on: ${what} (${count})`),
 		...(divergence ? divergenceLines(divergence) : []),
 		...(ended ? [`the replay ends in frame ${ended.frame}: ${printable(ended.why)}`] : []),
 		...violations.flatMap(violationLines),
-		`rules broken: ${capturedViolations.length} times in the capture, ${violations.length} times now; ` +
+		`rules broken: ${plural(capturedViolations.length, 'time')} in the capture, ${plural(violations.length, 'time')} now; ` +
 			(divergence ? `the devices differ from frame ${divergence.frame} on` : 'no difference'),
 	];
 }

@@ -1,5 +1,5 @@
 /** The end of a run in words and columns, for a person. Every figure says whether it was counted or measured. */
-import {PAGE_SIZE, formatSeconds, formatSize} from '../units.js';
+import {PAGE_SIZE, formatSeconds, formatSize, plural} from '../units.js';
 import type {GuestResult, ReplayJson, RunEnd, RunResult} from '../run-result.js';
 
 export const ENDS: Readonly<Record<RunEnd, string>> = {
@@ -56,7 +56,7 @@ function reporting({reporting: figures}: GuestResult): string[] {
 		return ['off'];
 	}
 	const lines = [
-		`${figures.design}: ${figures.batches} batches, ${figures.blocks} blocks, ${formatSize(figures.reported_bytes)} in all`,
+		`${figures.design}: ${plural(figures.batches, 'batch', 'batches')}, ${plural(figures.blocks, 'block')}, ${formatSize(figures.reported_bytes)} in all`,
 	];
 	if (figures.first_report_ns !== null && figures.last_report_ns !== null) {
 		lines.push(
@@ -91,25 +91,29 @@ function host({deterministic: {host_model: model}, host: measured}: RunResult): 
 				...[measured.rss_before_bytes, measured.rss_peak_bytes, measured.rss_end_bytes].map(formatSize),
 			],
 		]),
-		`${model.faults} faults (${model.huge_faults} of huge pages, ${model.refaults} again after a discard), ` +
-			`${model.discarded_pages} pages discarded, ${model.huge_pages_split} huge pages split`,
+		`${plural(model.faults, 'fault')} (${model.huge_faults} of huge pages, ${model.refaults} again after a discard), ` +
+			`${plural(model.discarded_pages, 'page')} discarded, ${plural(model.huge_pages_split, 'huge page')} split`,
 		measured.reclaim === 'none'
 			? 'no frame went back to the operating system: neither koffi nor node:ffi is here'
-			: `${formatSize(measured.released_bytes)} given back to the operating system in ${measured.release_calls} calls (${measured.reclaim})`,
+			: `${formatSize(measured.released_bytes)} given back to the operating system in ${plural(measured.release_calls, 'call')} (${measured.reclaim})`,
 	];
 }
 
 function replay(figures: ReplayJson): string[] {
 	const exact = figures.snapshots.filter((snapshot) => snapshot.exact).length;
 	const lines = [
-		`${figures.mode}: ${figures.events} events of ${figures.trace}`,
+		`${figures.mode}: ${plural(figures.events, 'event')} of ${figures.trace}`,
 		`snapshots of buddyinfo: ${exact} of ${figures.snapshots.length} exact`,
 		...figures.snapshots
 			.filter((snapshot) => !snapshot.exact)
-			.map((snapshot) => `  ${snapshot.label}: ${snapshot.difference_pages} pages at another order`),
+			.map(
+				(snapshot) => `  ${snapshot.label}: ${plural(snapshot.difference_pages, 'page')} at another order`,
+			),
 	];
 	if (figures.final_free_set_difference_pages !== null) {
-		lines.push(`final free set: ${figures.final_free_set_difference_pages} pages differ`);
+		lines.push(
+			`final free set: ${plural(figures.final_free_set_difference_pages, 'page differs', 'pages differ')}`,
+		);
 	}
 	if (figures.recorded_reported_blocks !== null) {
 		lines.push(
@@ -144,7 +148,7 @@ export function integritySections({integrity}: GuestResult): string[] {
 	}
 	const verdict =
 		integrity.failures === 0
-			? `${integrity.checked_pages} pages checked, none lost its contents`
+			? `${plural(integrity.checked_pages, 'page')} checked, none lost its contents`
 			: `${integrity.failures} of ${integrity.checked_pages} pages LOST THEIR CONTENTS`;
 	return [section('integrity', [verdict])];
 }

@@ -1,6 +1,7 @@
 /** What can be wrong with a schedule that has come to its end, and which of the known faults it is. */
 import {checkZones} from '../guest-kernel/mm/check.js';
 import {BitmapReporting} from '../guest-kernel/reporting/bitmap.js';
+import {plural} from '../units.js';
 import type {Step} from './execution.js';
 import {hex, type World} from './world.js';
 
@@ -80,7 +81,7 @@ function missed(world: World, steps: readonly Step[]): Finding | undefined {
 			return {kind: 'missed', ...(bitmap === undefined ? {} : {cause: 'A8'}), text};
 		}
 		if (unknown.length > 0 && bits >= threshold) {
-			const text = `${zone.name}: ${bits} bits wait (block ${hex(unknown[0]!)}), and no job is queued`;
+			const text = `${zone.name}: ${plural(bits, 'bit waits', 'bits wait')} (block ${hex(unknown[0]!)}), and no job is queued`;
 			return {kind: 'missed', cause: causeOfWaitingBits(reporting.design, steps), text};
 		}
 	}

@@ -1,7 +1,7 @@
 /** One event in one line of words: what the default view, the live view and the packet list of the report print. */
 import {formatGpa} from '../address.js';
 import type {RingIndices, VmEvent} from '../events.js';
-import {PAGE_SIZE, formatSize} from '../units.js';
+import {PAGE_SIZE, formatSize, plural} from '../units.js';
 import {VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_WRITE} from '../virtio/spec.js';
 import {featureBitsOf, featureName, registerMeaning, registerName, statName, statusNames} from './names.js';
 
@@ -22,10 +22,6 @@ export function formatDuration(ns: number): string {
 
 function range(base: number, sizeBytes: number): string {
 	return `0x${base.toString(16)}+${formatSize(sizeBytes)}`;
-}
-
-function plural(count: number, what: string): string {
-	return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 /** The first few and how many more. */

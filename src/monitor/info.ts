@@ -10,7 +10,7 @@ import {buddyinfo} from '../guest-kernel/proc/buddyinfo.js';
 import {pagetypeinfo} from '../guest-kernel/proc/pagetypeinfo.js';
 import {zoneinfo} from '../guest-kernel/proc/zoneinfo.js';
 import {processRssBytes} from '../host/rss.js';
-import {MiB, PAGE_SIZE, formatSeconds, formatSize} from '../units.js';
+import {MiB, PAGE_SIZE, formatSeconds, formatSize, plural} from '../units.js';
 import {VIRTIO_BALLOON_FEATURES, VIRTIO_BALLOON_S} from '../virtio/balloon/spec.js';
 import {DeviceStatus, VIRTIO_FEATURES, VIRTQ_DESC_F_WRITE} from '../virtio/spec.js';
 import {logicalBytes} from './balloon-target.js';
@@ -89,12 +89,12 @@ function showBalloon(run: Monitored): string {
 		`actual:  ${bothSizes(actualPages * PAGE_SIZE)} in the balloon, ${bothSizes(logicalBytes(run, actualPages))} for the guest`,
 		`status:  ${statuses.map(([name]) => name).join(' ') || 'reset'}`,
 		`driver:  ${names.join(' ') || 'no features accepted'}`,
-		`hinting: ${hinting.phase}, ${hinting.ranges} ranges, ${bothSizes(hinting.bytes)}`,
+		`hinting: ${hinting.phase}, ${plural(hinting.ranges, 'range')}, ${bothSizes(hinting.bytes)}`,
 	];
 	if (reports) {
 		const {chains, descriptors, discardedBytes, freedBytes} = reports;
 		lines.push(
-			`reports: ${chains} batches of ${descriptors} blocks, ${bothSizes(discardedBytes)} discarded, ` +
+			`reports: ${plural(chains, 'batch', 'batches')} of ${plural(descriptors, 'block')}, ${bothSizes(discardedBytes)} discarded, ` +
 				`${bothSizes(freedBytes)} of them had frames`,
 		);
 	}
@@ -146,7 +146,7 @@ function showQueue(run: Monitored, index: number): string {
 		...heads.slice(0, CHAINS_SHOWN).flatMap((head) => showChain(run, queue, head)),
 	];
 	if (heads.length > CHAINS_SHOWN) {
-		lines.push(`${heads.length - CHAINS_SHOWN} chains more`);
+		lines.push(`${plural(heads.length - CHAINS_SHOWN, 'chain')} more`);
 	}
 	return `${lines.join('\n')}\n`;
 }

@@ -31,7 +31,7 @@ test.after.always(() => rmSync(folder, {recursive: true}));
 
 test('a run that vmsim has captured is the same again on its own device, from a file and from a pipe', async (t) => {
 	const {code, stdout} = await vmsim(['replay', CAPTURE]);
-	t.regex(stdout, /^played: \d+ register accesses, \d+ chains, 1 actions of the host\n/);
+	t.regex(stdout, /^played: \d+ register accesses, \d+ chains, 1 action of the host\n/);
 	t.regex(stdout, /\nrules broken: 0 times in the capture, 0 times now; no difference\n$/);
 	t.is(code, 0);
 });

@@ -236,3 +236,24 @@ test('a duration stops the run at that virtual time, with the summary', async (t
 	t.is(deterministic.ended, 'duration');
 	t.true(deterministic.virtual_time_ns >= 5e9 && deterministic.virtual_time_ns < 5.01e9);
 });
+
+test('a machine that never ran says what it has, and nothing of a kernel that was not there', async (t) => {
+	const {code, stdout} = await vmsim(['run', '-q', '-m', '64M', '--monitor']);
+	t.is(code, 0);
+	t.regex(stdout, /^vmsim: 64 MiB guest, memhog: quit at/m);
+	t.regex(stdout, /mainline: 0 batches, 0 blocks, 0 B in all/);
+	t.notRegex(stdout, /every reportable block is reported/);
+	t.regex(stdout, /^ {2}1 fault \(/m);
+	const [before, peak, end] = /process RSS \(measured\) +([\d.]+) MiB +([\d.]+) MiB +([\d.]+) MiB/
+		.exec(stdout)!
+		.slice(1)
+		.map(Number);
+	t.true(peak! >= before! && peak! >= end!, stdout);
+});
+
+test('a replay says first how large its guest is', async (t) => {
+	const {code, stdout, stderr} = await vmsim(['run', '-w', 'replay', '--duration', '1s']);
+	t.is(code, 0);
+	const [said] = /guest memory ([\d.]+ GiB) \(1161822208 bytes\)/.exec(stderr)!.slice(1);
+	t.regex(stdout, new RegExp(`^vmsim: ${said} guest`));
+});

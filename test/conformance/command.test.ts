@@ -60,7 +60,7 @@ test.serial('with --clause the counts are those of the checks that were chosen',
 	const {stdout} = await vmsim(['conformance', '--clause', 'RST-01']);
 	t.regex(
 		stdout,
-		/2 checks: 2 pass, 0 fail, 0 not applicable, 0 inconclusive; 1 requirements in 1 clauses judged/,
+		/2 checks: 2 pass, 0 fail, 0 not applicable, 0 inconclusive; 1 requirement in 1 clause judged/,
 	);
 });
 

@@ -209,7 +209,10 @@ test('reclaim none is always there; one that is asked for by name and is not the
 	const [major, minor] = process.versions.node.split('.').map(Number) as [number, number];
 	if (major < 26 || (major === 26 && minor < 1)) {
 		const error = await t.throwsAsync(() => openReclaim('ffi'), {instanceOf: UsageError});
-		t.regex(error?.message ?? '', /^--reclaim "ffi" .*Node 26\.1.*auto takes what works, none frees nothing$/);
+		t.regex(
+			error?.message ?? '',
+			/^--reclaim "ffi" .*Node 26\.1.*auto takes what works, none frees nothing$/,
+		);
 	} else {
 		t.is((await openReclaim('ffi')).name, 'ffi');
 	}

@@ -1,4 +1,5 @@
 /** What a bitmap design's own books say is wrong: our own book-keeping, the kernel has none of this. */
+import {plural} from '../../units.js';
 import type {Rcu} from '../rcu.js';
 import type {Request} from './bitmap-request.js';
 import type {ReportingAudit} from './reporting.js';
@@ -33,10 +34,10 @@ export function auditBitmaps({
 	const problems: string[] = [];
 	for (const {zone, freePages, bitsSet} of zones) {
 		if (freePages !== bitsSet) {
-			problems.push(`${zone}: free_pages is ${freePages}, ${bitsSet} bits are set`);
+			problems.push(`${zone}: free_pages is ${freePages}, ${plural(bitsSet, 'bit is', 'bits are')} set`);
 		}
 		if (!busy && bitsSet >= threshold) {
-			problems.push(`${zone}: ${bitsSet} bits wait, and no job is queued`);
+			problems.push(`${zone}: ${plural(bitsSet, 'bit waits', 'bits wait')}, and no job is queued`);
 		}
 	}
 	const expected = request.expected(bitmaps);
@@ -44,7 +45,7 @@ export function auditBitmaps({
 		problems.push(`refcnt is ${refcnt}, what it counts is ${expected}`);
 	}
 	if (rcu.leaked > 0) {
-		problems.push(`${rcu.leaked} times returned inside rcu_read_lock`);
+		problems.push(`${plural(rcu.leaked, 'time')} returned inside rcu_read_lock`);
 	}
 	if (mutexKept) {
 		problems.push('page_reporting_mutex is held by nobody who will release it');

@@ -3,7 +3,7 @@
  * submit to return, the interrupt line as slices; kick, chain, discards and completion tied together by flows.
  */
 import type {VmEvent} from '../../events.js';
-import {PAGE_SIZE, formatSize} from '../../units.js';
+import {PAGE_SIZE, formatSize, plural} from '../../units.js';
 import {BoundedMap, MAX_CHAINS, MAX_QUEUES} from '../bounds.js';
 import {chainBytes} from '../check/state.js';
 import {describeEvent} from '../describe.js';
@@ -236,7 +236,7 @@ export class PerfettoExport {
 			return;
 		}
 		const bytes = event.blocks.reduce((sum, {order}) => sum + PAGE_SIZE * 2 ** order, 0);
-		this.#writer.begin(track, timeNs, `${event.blocks.length} blocks, ${formatSize(bytes)}`, {
+		this.#writer.begin(track, timeNs, `${plural(event.blocks.length, 'block')}, ${formatSize(bytes)}`, {
 			category: 'reporting',
 			details: {packet: number, bytes},
 		});

@@ -1,5 +1,5 @@
 /** The figures of stats.ts for people and for programs. Every JSON key carries its unit. */
-import {formatSize} from '../../units.js';
+import {formatSize, plural} from '../../units.js';
 import {formatDuration} from '../describe.js';
 import type {Histogram} from '../histogram.js';
 import type {CaptureStats} from '../stats.js';
@@ -86,8 +86,8 @@ export function statsText(stats: CaptureStats): string[] {
 		({availChains, usedChains, notifies, faults}) => availChains + usedChains + notifies + faults > 0,
 	);
 	const lines = [
-		`${stats.events} events in ${formatDuration(stats.lastNs - stats.firstNs)} of virtual time` +
-			(stats.malformed > 0 ? `, ${stats.malformed} malformed records` : ''),
+		`${plural(stats.events, 'event')} in ${formatDuration(stats.lastNs - stats.firstNs)} of virtual time` +
+			(stats.malformed > 0 ? `, ${plural(stats.malformed, 'malformed record')}` : ''),
 		...table(
 			[...stats.byEvent]
 				.sort((left, right) => right[1] - left[1])
