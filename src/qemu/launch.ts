@@ -14,9 +14,6 @@ import {giveUpQemu, openSupervisor, superviseQemu} from './supervision.js';
 
 /** The hart parks here: wfi; j .-4. */
 const PARK = Uint8Array.of(0x73, 0x00, 0x50, 0x10, 0x6f, 0xf0, 0xdf, 0xff);
-/** For the code of a parked hart, MiB: QEMU would take a part of the host's memory, which takes time. */
-const CODE_BUFFER_MIB = 1;
-
 const MS_PER_S = 1000;
 
 /** QEMU's on-off properties of a device: `page-poison`, `free-page-hint`, ... */
@@ -124,7 +121,7 @@ function qemuArguments(
 ): string[] {
 	const size = `${sizeBytes / MiB}M`;
 	return [
-		...['-machine', 'virt,memory-backend=mem', '-m', size, '-accel', `tcg,tb-size=${CODE_BUFFER_MIB}`],
+		...['-machine', 'virt,accel=tcg,memory-backend=mem', '-m', size],
 		...['-object', `memory-backend-file,id=mem,size=${size},mem-path=${join(folder, RAM_FILE)},share=on`],
 		...['-display', 'none', '-nodefaults', '-serial', 'none', '-monitor', 'none', '-bios', 'none'],
 		...['-qtest', `pipe:${join(folder, 'qtest')}`, '-qtest-log', '/dev/null'],
