@@ -1,8 +1,9 @@
 /**
  * `npm run golden [-- --case PATTERN] [--target MODULE] [--record] [--docs]`: plays the golden cases on our device and,
  * where release 7.2 is installed, on QEMU's, and compares with what is recorded. Exit 1 for an outcome that is not the
- * recorded one, 2 for bad input. `--target` plays those that are for a device of yours on it instead, and compares with QEMU
- * and with ours: exit 1 for an outcome that is neither. `--record` writes QEMU's outcomes anew; `--docs` only writes docs/golden-cases.md.
+ * recorded one, 2 for bad input. `--target` plays those that are for a device of yours on it instead, and compares with
+ * QEMU's record and ours: exit 1 for an outcome that is neither. `--record` writes QEMU's outcomes anew; `--docs` only
+ * writes docs/golden-cases.md.
  */
 import {readFileSync, writeFileSync} from 'node:fs';
 import prettier from 'prettier';
