@@ -1,9 +1,13 @@
 /**
  * A virtio-mmio device for driver tests that does what a test tells it, on real rings in real guest memory: prompt, slow,
  * dead or lying. Written from VIRTIO 1.4 2.7 and 4.2 with numbers of its own, so that it shares no code with src/virtio.
+ *
+ * A driver that breaks the rules is no error of the script: what cannot be done for it is noted in `mistakes`, the device
+ * sets DEVICE_NEEDS_RESET and takes nothing more until it is reset (VIRTIO 1.4 2.1.2). Nothing throws across the bus.
  */
 import type {AccessWidth, MmioDevice} from '../board/bus.js';
 import type {Clock} from '../board/clock.js';
+import {UsageError, VmsimError} from '../errors.js';
 import type {GuestRam} from '../host/ram.js';
 
 /** One descriptor's worth of a chain. */
@@ -59,6 +63,13 @@ export interface ScriptedDeviceOptions {
 }
 
 const EVENT_IDX = 1n << 29n;
+const DRIVER_OK = 4;
+const DEVICE_NEEDS_RESET = 64;
+/** Words of feature bits that a driver can select. */
+const FEATURE_WORDS = 4;
+
+/** The driver asks for something that cannot be done. */
+class DriverMistake extends Error {}
 
 /** An access to a register or to the configuration space, in order. */
 export interface Access {
@@ -82,6 +93,8 @@ export class ScriptedDevice implements MmioDevice {
 	readonly held: ScriptedChain[] = [];
 	/** Every chain ever popped. */
 	readonly chains: ScriptedChain[] = [];
+	/** What the driver got wrong, in order: a sentence each. */
+	readonly mistakes: string[] = [];
 	onChain: (chain: ScriptedChain) => ChainAnswer;
 	readonly #options: ScriptedDeviceOptions;
 	readonly #ram: GuestRam;
@@ -107,17 +120,17 @@ export class ScriptedDevice implements MmioDevice {
 	}
 
 	read(offset: number, _width: AccessWidth): number {
-		const value = offset >= 0x100 ? this.config.getUint32(offset - 0x100, true) : this.#readRegister(offset);
+		const value = offset >= 0x100 ? this.#readConfig(offset - 0x100) : this.#readRegister(offset);
 		this.accesses.push({write: false, offset, value});
 		return value;
 	}
 
 	write(offset: number, _width: AccessWidth, value: number): void {
 		this.accesses.push({write: true, offset, value});
-		if (offset >= 0x100) {
-			this.config.setUint32(offset - 0x100, value, true);
-		} else {
+		if (offset < 0x100) {
 			this.#writeRegister(offset, value);
+		} else if (this.#isConfig(offset - 0x100)) {
+			this.config.setUint32(offset - 0x100, value, true);
 		}
 	}
 
@@ -133,37 +146,32 @@ export class ScriptedDevice implements MmioDevice {
 		this.#updateLine();
 	}
 
-	/** Completes a held chain. */
+	/** Completes a held chain. Throws UsageError for one that is not held: `pushUsed` writes what is not true. */
 	complete(chain: ScriptedChain, length = 0): void {
-		this.held.splice(this.held.indexOf(chain), 1);
+		const at = this.held.indexOf(chain);
+		if (at < 0) {
+			throw new UsageError(
+				`complete: head ${chain.head} of queue ${chain.queue} is not held (legal are the chains in \`held\`, each once)`,
+			);
+		}
+		this.held.splice(at, 1);
 		this.pushUsed(chain.queue, chain.head, length);
 	}
 
 	/** Writes any used entry, true or not, and interrupts if the driver wants it. */
 	pushUsed(queue: number, id: number, length: number): void {
-		const ring = this.queues[queue]!;
-		const element = ring.device + 4 + 8 * (ring.used % ring.size);
-		this.#ram.write32(element, id);
-		this.#ram.write32(element + 4, length);
-		this.setUsedIdx(queue, (ring.used + 1) & 0xffff);
+		this.#forDriver(queue, () => {
+			const ring = this.queues[queue]!;
+			const element = ring.device + 4 + 8 * (ring.used % ring.size);
+			this.#ram.write32(element, id);
+			this.#ram.write32(element + 4, length);
+			this.#moveUsedIdx(ring, (ring.used + 1) & 0xffff);
+		});
 	}
 
 	/** Moves the used index anywhere, and interrupts if the driver wants it. */
 	setUsedIdx(queue: number, index: number): void {
-		const ring = this.queues[queue]!;
-		const old = ring.used;
-		ring.used = index;
-		this.#ram.write16(ring.device + 2, index);
-		let wanted: boolean;
-		if ((this.driverFeatures & EVENT_IDX) !== 0n) {
-			const event = this.#ram.read16(ring.driver + 4 + 2 * ring.size);
-			wanted = ((index - event - 1) & 0xffff) < ((index - old) & 0xffff);
-		} else {
-			wanted = (this.#ram.read16(ring.driver) & 1) === 0;
-		}
-		if (wanted) {
-			this.raise(1);
-		}
+		this.#forDriver(queue, () => this.#moveUsedIdx(this.queues[queue]!, index));
 	}
 
 	/** Every chain that was ever popped from one queue. */
@@ -179,16 +187,63 @@ export class ScriptedDevice implements MmioDevice {
 	/** Takes every chain that the driver has made available on a queue. */
 	service(queue: number): void {
 		const ring = this.queues[queue];
-		if (ring === undefined || !ring.ready || (this.status & 0xc4) !== 0x04) {
-			return;
-		}
-		while (ring.lastAvail !== this.#ram.read16(ring.driver + 2)) {
-			const head = this.#ram.read16(ring.driver + 4 + 2 * (ring.lastAvail % ring.size));
-			ring.lastAvail = (ring.lastAvail + 1) & 0xffff;
-			if ((this.driverFeatures & EVENT_IDX) !== 0n) {
-				this.#ram.write16(ring.device + 4 + 8 * ring.size, ring.lastAvail);
+		while (ring?.ready === true && (this.status & 0xc4) === DRIVER_OK) {
+			const chain = this.#forDriver(queue, () => this.#next(queue, ring));
+			if (chain === undefined) {
+				return;
 			}
-			this.#take({queue, head, ...this.#walk(ring, head)});
+			this.#take(chain);
+		}
+	}
+
+	/** The next chain of a queue, if there is one. */
+	#next(queue: number, ring: ScriptedQueue): ScriptedChain | undefined {
+		const ahead = (this.#ram.read16(ring.driver + 2) - ring.lastAvail) & 0xffff;
+		if (ahead === 0) {
+			return undefined;
+		}
+		if (ahead > ring.size) {
+			throw new DriverMistake(`avail.idx is ${ahead} ahead in a ring of ${ring.size}`);
+		}
+		const head = this.#ram.read16(ring.driver + 4 + 2 * (ring.lastAvail % ring.size));
+		ring.lastAvail = (ring.lastAvail + 1) & 0xffff;
+		if ((this.driverFeatures & EVENT_IDX) !== 0n) {
+			this.#ram.write16(ring.device + 4 + 8 * ring.size, ring.lastAvail);
+		}
+		return {queue, head, ...this.#walk(ring, head)};
+	}
+
+	/** Does something in the driver's rings. What the driver made impossible is noted, and the device needs a reset. */
+	#forDriver<T>(queue: number, run: () => T): T | undefined {
+		try {
+			return run();
+		} catch (error) {
+			const outside = error instanceof VmsimError && error.code === 'GPA_OUT_OF_RANGE';
+			if (!outside && !(error instanceof DriverMistake)) {
+				throw error;
+			}
+			this.mistakes.push(`queue ${queue}: ${error.message}`);
+			this.status |= DEVICE_NEEDS_RESET;
+			if ((this.status & DRIVER_OK) !== 0) {
+				this.raise(2);
+			}
+			return undefined;
+		}
+	}
+
+	#moveUsedIdx(ring: ScriptedQueue, index: number): void {
+		const old = ring.used;
+		ring.used = index;
+		this.#ram.write16(ring.device + 2, index);
+		let wanted: boolean;
+		if ((this.driverFeatures & EVENT_IDX) !== 0n) {
+			const event = this.#ram.read16(ring.driver + 4 + 2 * ring.size);
+			wanted = ((index - event - 1) & 0xffff) < ((index - old) & 0xffff);
+		} else {
+			wanted = (this.#ram.read16(ring.driver) & 1) === 0;
+		}
+		if (wanted) {
+			this.raise(1);
 		}
 	}
 
@@ -213,17 +268,27 @@ export class ScriptedDevice implements MmioDevice {
 		const buffers: ScriptedBuffer[] = [];
 		let indirect = false;
 		let table = ring.desc;
+		let entries = ring.size;
+		let left = entries;
 		for (let index = head; ;) {
+			if (index >= entries || left === 0) {
+				throw new DriverMistake(`head ${head} leads to entry ${index} of ${entries}, or in a circle`);
+			}
 			const at = table + 16 * index;
 			const address = this.#ram.read32(at) + this.#ram.read32(at + 4) * 2 ** 32;
 			const length = this.#ram.read32(at + 8);
 			const flags = this.#ram.read16(at + 12);
 			if ((flags & 4) !== 0) {
+				if (indirect) {
+					throw new DriverMistake(`head ${head} has an indirect table in an indirect table`);
+				}
 				indirect = true;
 				table = address;
+				entries = left = Math.floor(length / 16);
 				index = 0;
 				continue;
 			}
+			left--;
 			buffers.push({address, length, writable: (flags & 2) !== 0});
 			if ((flags & 1) === 0) {
 				const payload = this.#readable(buffers);
@@ -238,13 +303,26 @@ export class ScriptedDevice implements MmioDevice {
 	/** The device-readable bytes of a chain. */
 	#readable(buffers: readonly ScriptedBuffer[]): Uint8Array {
 		const readable = buffers.filter(({writable}) => !writable);
-		const payload = new Uint8Array(readable.reduce((sum, {length}) => sum + length, 0));
+		const sizeBytes = readable.reduce((sum, {length}) => sum + length, 0);
+		if (sizeBytes > this.#ram.sizeBytes) {
+			throw new DriverMistake(`a message of ${sizeBytes} bytes, more than there is memory`);
+		}
+		const payload = new Uint8Array(sizeBytes);
 		let at = 0;
 		for (const {address, length} of readable) {
 			this.#ram.readBytes(address, payload.subarray(at, at + length));
 			at += length;
 		}
 		return payload;
+	}
+
+	/** Whether four bytes at an offset are in the configuration space; what lies beyond reads 0. */
+	#isConfig(offset: number): boolean {
+		return offset + 4 <= this.config.byteLength;
+	}
+
+	#readConfig(offset: number): number {
+		return this.#isConfig(offset) ? this.config.getUint32(offset, true) : 0;
 	}
 
 	#readRegister(offset: number): number {
@@ -282,6 +360,9 @@ export class ScriptedDevice implements MmioDevice {
 				this.#deviceFeaturesSel = value;
 				break;
 			case 0x020: {
+				if (this.#driverFeaturesSel >= FEATURE_WORDS) {
+					break; // there are no such bits
+				}
 				const shift = BigInt(32 * this.#driverFeaturesSel);
 				this.driverFeatures = (this.driverFeatures & ~(0xffff_ffffn << shift)) | (BigInt(value) << shift);
 				break;
@@ -354,9 +435,10 @@ export class ScriptedDevice implements MmioDevice {
 			this.#updateLine();
 			return;
 		}
-		const live = (this.status & 4) !== 0;
-		this.status = this.#options.refuseFeatures === true ? value & ~8 : value;
-		if (!live && (this.status & 4) !== 0) {
+		const live = (this.status & DRIVER_OK) !== 0;
+		const kept = this.status & DEVICE_NEEDS_RESET;
+		this.status = (this.#options.refuseFeatures === true ? value & ~8 : value) | kept;
+		if (!live && (this.status & DRIVER_OK) !== 0) {
 			this.queues.forEach((_, index) => this.service(index));
 		}
 	}

@@ -38,7 +38,7 @@ export class DriverWorld implements FuzzWorld<DriverOperation> {
 	readonly #lies = new Map<number, number>();
 	/** Chains that arrived on the statistics queue in this step. */
 	#statsRounds = 0;
-	/** The rings are garbage: the scripted device could not read them itself. */
+	/** The device has spoilt the rings itself: it does not read them, or it would hold that against the driver. */
 	#deaf = false;
 	#accesses = 0;
 	/** Watches from the first life under a hostile device on. */
