@@ -53,6 +53,25 @@ for (const [id, corrupt] of Object.entries(CORRUPTIONS)) {
 	});
 }
 
+test('a late or uncalled-for discard is reported under the clause of its queue', (t) => {
+	const healthy = [...eventStream({rounds: 12})];
+	const discard = healthy.find(({event}) => event.type === 'discard')!.event as VmEvent & {type: 'discard'};
+	for (const [queue, clause] of [
+		[0, 'VIRTIO 1.4 5.5.6.2'],
+		[3, 'VIRTIO 1.4 5.5.6.7.2'],
+	] as const) {
+		const clauseOf = (id: string, before: 'avail' | 'used', base: number): string | undefined => {
+			const events = [...healthy];
+			const at = events.findIndex(({event}) => event.type === before && event.queue === queue);
+			const {head} = events[at]!.event as VmEvent & {type: 'used'};
+			events.splice(at + 1, 0, {...events[at]!, event: {...discard, queue, head, base}});
+			return violationsIn(captureOf(events, {pages: true})).find(({rule}) => rule.id === id)?.rule.clause;
+		};
+		t.is(clauseOf('completion-before-discard', 'used', discard.base), clause);
+		t.is(clauseOf('discard-not-offered', 'avail', discard.base + 2 ** 20), clause);
+	}
+});
+
 test('a capture that begins in the middle of a healthy run is clean', (t) => {
 	const events = [...eventStream({rounds: 20})];
 	for (const share of [0.3, 0.5, 0.55, 0.7]) {

@@ -6,14 +6,14 @@ import {PAGE_SIZE} from '../../units.js';
 import type {VmEvent} from '../../events.js';
 import {MMIO_CONFIG_AT, VIRTQ_DESC_F_INDIRECT} from '../../virtio/spec.js';
 import {VIRTIO_BALLOON_CONFIG, VIRTIO_BALLOON_F_PAGE_POISON} from '../../virtio/balloon/spec.js';
-import {rule, words, type Report, type RuleFamily} from './rule.js';
+import {rule, words, type Report, type Rule, type RuleFamily} from './rule.js';
 import {MAX_DESCRIPTORS} from '../encode.js';
 import type {Chain, ProtocolState} from './state.js';
 
 const LATE = rule(
 	'completion-before-discard',
 	'device',
-	'5.5.6.7.2',
+	'5.5.6',
 	'a range is discarded before its chain is returned, because after that it belongs to the driver again',
 );
 const UNANSWERED = rule(
@@ -25,7 +25,7 @@ const UNANSWERED = rule(
 const NOT_OFFERED = rule(
 	'discard-not-offered',
 	'device',
-	'5.5.6.2',
+	'5.5.6',
 	'the device takes only pages that the chain names',
 );
 const POISON = rule(
@@ -46,6 +46,19 @@ const LOST = rule(
 	'5.5.6.2',
 	'a page that the driver did not give up keeps its content',
 );
+
+/** By queue: what the device may do to the pages that it is given there. A rule for all queues is of 5.5.6. */
+const QUEUE_CLAUSES: Readonly<Record<string, string>> = {
+	inflateq: '5.5.6.2',
+	free_page_vq: '5.5.6.5.2',
+	reporting_vq: '5.5.6.7.2',
+};
+
+/** The rule as it is written for the queue on which it was broken. */
+function onQueue(broken: Rule, queue: string): Rule {
+	const clause = QUEUE_CLAUSES[queue];
+	return clause === undefined ? broken : {...broken, clause: `VIRTIO 1.4 ${clause}`};
+}
 
 /** A chain that came back with ranges that the host had not answered for. */
 interface UnansweredChain {
@@ -150,7 +163,7 @@ export class DiscardRules implements RuleFamily {
 			const returned = queue.returned.get(event.head);
 			if (returned) {
 				this.#open.delete(`${event.device}/${event.queue}/${event.head}`);
-				report(LATE, {
+				report(onQueue(LATE, queue.name), {
 					detail: `0x${event.base.toString(16)}+${event.sizeBytes} of head ${event.head}, which came back in packet ${returned.usedNumber}`,
 					bytes: range,
 					related: [returned.number, returned.usedNumber],
@@ -162,7 +175,7 @@ export class DiscardRules implements RuleFamily {
 			return;
 		}
 		if (!isOffered(event.base, event.sizeBytes, queue.name, chain)) {
-			report(NOT_OFFERED, {
+			report(onQueue(NOT_OFFERED, queue.name), {
 				detail: `0x${event.base.toString(16)}+${event.sizeBytes} is in no buffer of head ${event.head}`,
 				bytes: range,
 				related: [chain.number],

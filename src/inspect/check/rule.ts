@@ -9,7 +9,7 @@ export interface Rule {
 	/** Stable name, for scripts: `chain-loop`. */
 	readonly id: string;
 	readonly party: Party;
-	/** Where it is written: a clause of VIRTIO 1.4. */
+	/** Where it is written: a clause of VIRTIO 1.4. A violation has the one of the queue on which it happened. */
 	readonly clause: string;
 	/** The rule in one sentence. */
 	readonly text: string;
