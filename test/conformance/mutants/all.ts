@@ -2,6 +2,7 @@
 import {BALLOON_MUTANTS} from './balloon.js';
 import {CONFIG_MUTANTS} from './config.js';
 import {FEATURES_MUTANTS} from './features.js';
+import {MESSAGE_MUTANTS} from './messages.js';
 import {MMIO_MUTANTS} from './mmio.js';
 import {NOTIFICATION_MUTANTS} from './notification.js';
 import {RING_MUTANTS} from './ring.js';
@@ -17,5 +18,6 @@ export const MUTANTS: readonly Mutant[] = [
 	...RING_MUTANTS,
 	...NOTIFICATION_MUTANTS,
 	...BALLOON_MUTANTS,
+	...MESSAGE_MUTANTS,
 	...ROBUSTNESS_MUTANTS,
 ];

@@ -5,6 +5,9 @@ export const CONFIG_MUTANTS: readonly Mutant[] = [
 	registers('CFG-01', 'the configuration space is big-endian', () => ({
 		config: (_, width, value) => (width === 4 ? swapped(value) : value),
 	})),
+	registers('CFG-01.wide', 'num_pages has 16 bits', () => ({
+		config: (offset, _, value) => (offset === 0 ? value & 0xffff : value),
+	})),
 	registers('CFG-05', 'the configuration is blank before FEATURES_OK', ({wire}) => ({
 		config: (_, __, value) => (wire.status & FEATURES_OK ? value : 0),
 	})),
@@ -30,6 +33,9 @@ export const CONFIG_MUTANTS: readonly Mutant[] = [
 	shadowed('BAL-05.num-pages', 'num_pages can be written', 0),
 	shadowed('BAL-05.cmd-id', 'free_page_hint_cmd_id can be written', 8),
 	readOnly('BAL-19', 'actual cannot be written', 4),
+	registers('BAL-19', 'actual has 16 bits', () => ({
+		writeConfig: (offset, _, value) => (offset === 4 ? value & 0xffff : value),
+	})),
 	readOnly('BAL-60', 'poison_val cannot be written', 12),
 ];
 

@@ -20,7 +20,11 @@ export const FEATURES_OK = 8;
 
 export const NEEDS_RESET = 0x40;
 
+export const DEFLATE_QUEUE = 1;
+
 export const STATS_QUEUE = 2;
+
+export const HINTING_QUEUE = 3;
 
 export const REPORTING_QUEUE = 4;
 
@@ -102,4 +106,28 @@ export function chains(
 	change: Parameters<typeof balloonWithChains>[1],
 ): Mutant {
 	return broken(caughtBy, name, {balloon: () => balloonWithChains(queue, change)});
+}
+
+/** Buffers of a queue that the device has taken or may take, and has not used yet, as memory says. */
+export function outstanding(ram: GuestRam, wire: Wire, queue: number): number {
+	const {avail, used} = wire.ring(queue);
+	return used === 0 ? 0 : (ram.read16(avail + 2) - ram.read16(used + 2)) & 0xffff;
+}
+
+/** Calls `act` with every discard, and how many there were since a used index moved last: 0, 1, 2 and so on. */
+export function eachDiscard(
+	caughtBy: CaughtBy,
+	name: string,
+	act: (at: number, base: number, sizeBytes: number) => [base: number, sizeBytes: number],
+): Mutant {
+	return memory(caughtBy, name, (ram, wire) => {
+		let at = 0;
+		return {
+			discard: (base, sizeBytes) => ram.discard(...act(at++, base, sizeBytes)),
+			write16(address, value) {
+				ram.write16(address, value);
+				at = wire.rings.some(({used}) => used !== 0 && address === used + 2) ? 0 : at;
+			},
+		};
+	});
 }

@@ -1,9 +1,49 @@
 /** Broken devices: who is told of what. */
 import type {GuestRam} from '../../../src/host/ram.js';
-import type {Wire} from '../../helpers/mutant-device.js';
-import {type Mutant, REPORTING_QUEUE, memory, onUsed} from './mutant.js';
+import {mutant, type Wire} from '../../helpers/mutant-device.js';
+import {
+	type Mutant,
+	DEFLATE_QUEUE,
+	HINTING_QUEUE,
+	REPORTING_QUEUE,
+	STATS_QUEUE,
+	memory,
+	onUsed,
+	outstanding,
+} from './mutant.js';
 
 const FAR = 0x5000;
+const OTHERS = [
+	{queue: DEFLATE_QUEUE, buffers: 'deflates'},
+	{queue: HINTING_QUEUE, buffers: 'hints'},
+	{queue: REPORTING_QUEUE, buffers: 'reports'},
+];
+
+/** Raises the line when it is kicked, and no more when there is something to look at. */
+const interruptFirst: Mutant = {
+	name: 'the interrupt comes before the buffer is used',
+	caughtBy: ['SPLIT-28.order'],
+	create(parts) {
+		let early = false;
+		const setInterrupt = (level: boolean): void => {
+			if (!level || !early) {
+				parts.setInterrupt(level);
+			}
+		};
+		return mutant({
+			registers: ({wire, ram}) => ({
+				write(name, value) {
+					if (name === 'QueueNotify' && outstanding(ram, wire, value) > 0) {
+						setInterrupt(true);
+						early = true;
+					}
+					return value;
+				},
+				wrote: () => void (early = false),
+			}),
+		})({...parts, setInterrupt});
+	},
+};
 
 export const NOTIFICATION_MUTANTS: readonly Mutant[] = [
 	availFlags('SPLIT-28.notify', 'nobody is ever notified', () => 1),
@@ -13,6 +53,13 @@ export const NOTIFICATION_MUTANTS: readonly Mutant[] = [
 	memory('SPLIT-28.notify', 'reports are not notified', (ram, wire) => ({
 		read16: (address) => (address === wire.ring(REPORTING_QUEUE).avail ? 1 : ram.read16(address)),
 	})),
+	...OTHERS.flatMap(({queue, buffers}) => onOtherQueue(queue, buffers)),
+	memory('SPLIT-28.batch', 'several inflates at a time are not notified', (ram, wire) =>
+		notOfBatch(ram, wire, 0),
+	),
+	interruptFirst,
+	eventRead('SPLIT-29.stats', 'used_event of the statistics is read from elsewhere', () => FAR, STATS_QUEUE),
+	availEventStands('SPLIT-29.stats', 'avail_event of the statistics never moves', STATS_QUEUE),
 	availFlags('SPLIT-28.suppress', 'NO_INTERRUPT is ignored', () => 0),
 	memory('SPLIT-28.resume', 'NO_INTERRUPT stays for ever', (ram, wire) => {
 		let seen = 0;
@@ -47,42 +94,132 @@ export const NOTIFICATION_MUTANTS: readonly Mutant[] = [
 	memory('SPLIT-39', 'NO_NOTIFY is set with EVENT_IDX', (ram, wire) =>
 		onUsed(ram, wire, () => ram.write16(wire.inflate.used, 1)),
 	),
-	memory('SPLIT-39.avail-event', 'avail_event never moves', (ram, wire) => ({
+	availEventStands('SPLIT-39.avail-event', 'avail_event never moves', 0),
+];
+
+/** The queues beside inflateq that a check of all queues must not forget. */
+function onOtherQueue(queue: number, buffers: string): Mutant[] {
+	return [
+		memory('SPLIT-28.batch', `several ${buffers} at a time are not notified`, (ram, wire) =>
+			notOfBatch(ram, wire, queue),
+		),
+		availFlags('SPLIT-28.suppress', `NO_INTERRUPT is ignored for ${buffers}`, () => 0, queue),
+		memory('SPLIT-28.resume', `NO_INTERRUPT stays for ever for ${buffers}`, (ram, wire) => {
+			let seen = 0;
+			return {
+				read16(address) {
+					const value = ram.read16(address);
+					return address === wire.ring(queue).avail ? (seen |= value) : value;
+				},
+			};
+		}),
+		availFlags(
+			'SPLIT-28.used-event',
+			`used_event is obeyed without EVENT_IDX for ${buffers}`,
+			(_, ram, wire) => (ram.read16(usedEvent(wire, queue)) > 0x1000 ? 1 : 0),
+			queue,
+		),
+		eventRead('SPLIT-29.notify', `used_event is read from elsewhere for ${buffers}`, () => FAR, queue),
+		eventRead(
+			'SPLIT-29.suppress',
+			`used_event is ignored for ${buffers}`,
+			(_, ram, wire) => (ram.read16(wire.ring(queue).used + 2) - 1) & 0xffff,
+			queue,
+		),
+		eventRead(
+			'SPLIT-29.flags',
+			`NO_INTERRUPT is obeyed with EVENT_IDX for ${buffers}`,
+			(event, ram, wire) => (ram.read16(wire.ring(queue).avail) === 1 ? FAR : event),
+			queue,
+		),
+		eventRead(
+			'SPLIT-29.batch',
+			`only the last entry of a batch of ${buffers} is compared`,
+			(event, ram, wire) => (ram.read16(wire.ring(queue).used + 2) === event + 1 ? event : FAR),
+			queue,
+		),
+		eventRead(
+			'SPLIT-29.wrap',
+			`used_event is compared without regard to the wrap for ${buffers}`,
+			(event, ram, wire) => (event > ram.read16(wire.ring(queue).used + 2) ? FAR : event),
+			queue,
+		),
+		flagsWritten('SPLIT-38', `used.flags has a bit without a meaning for ${buffers}`, queue, 2),
+		flagsWritten('SPLIT-39', `NO_NOTIFY is set with EVENT_IDX for ${buffers}`, queue, 1),
+		availEventStands('SPLIT-39.avail-event', `avail_event never moves for ${buffers}`, queue),
+	];
+}
+
+/** NO_INTERRUPT, where more than one buffer was used since the device asked last. */
+function notOfBatch(ram: GuestRam, wire: Wire, queue: number): Partial<GuestRam> {
+	let last = 0;
+	return {
+		read16(address) {
+			const {avail, used} = wire.ring(queue);
+			const value = ram.read16(address);
+			if (used === 0 || address !== avail) {
+				return value;
+			}
+			const index = ram.read16(used + 2);
+			const several = index > last + 1;
+			last = index;
+			return several ? 1 : value;
+		},
+	};
+}
+
+function flagsWritten(caughtBy: string, name: string, queue: number, flags: number): Mutant {
+	return memory(caughtBy, name, (ram, wire) => ({
 		write16(address, value) {
-			const {used, size} = wire.inflate;
-			if (address !== used + 4 + 8 * size) {
+			const {used} = wire.ring(queue);
+			ram.write16(address, value);
+			if (used !== 0 && address === used + 2) {
+				ram.write16(used, flags);
+			}
+		},
+	}));
+}
+
+function availEventStands(caughtBy: string, name: string, queue: number): Mutant {
+	return memory(caughtBy, name, (ram, wire) => ({
+		write16(address, value) {
+			const {used, size} = wire.ring(queue);
+			if (used === 0 || address !== used + 4 + 8 * size) {
 				ram.write16(address, value);
 			}
 		},
-	})),
-];
+	}));
+}
 
 function availFlags(
 	caughtBy: string,
 	name: string,
 	change: (flags: number, ram: GuestRam, wire: Wire) => number,
+	queue = 0,
 ): Mutant {
 	return memory(caughtBy, name, (ram, wire) => ({
 		read16(address) {
 			const value = ram.read16(address);
-			return address === wire.inflate.avail ? change(value, ram, wire) : value;
+			return address === wire.ring(queue).avail ? change(value, ram, wire) : value;
 		},
 	}));
 }
 
-function usedEvent({inflate}: Wire): number {
-	return inflate.avail + 4 + 2 * inflate.size;
+function usedEvent(wire: Wire, queue = 0): number {
+	const {avail, size} = wire.ring(queue);
+	return avail + 4 + 2 * size;
 }
 
 function eventRead(
 	caughtBy: string,
 	name: string,
 	change: (event: number, ram: GuestRam, wire: Wire) => number,
+	queue = 0,
 ): Mutant {
 	return memory(caughtBy, name, (ram, wire) => ({
 		read16(address) {
 			const value = ram.read16(address);
-			return address === usedEvent(wire) ? change(value, ram, wire) : value;
+			return address === usedEvent(wire, queue) ? change(value, ram, wire) : value;
 		},
 	}));
 }

@@ -1,8 +1,21 @@
 /** Broken devices: descriptors and rings. */
 import type {GuestRam} from '../../../src/host/ram.js';
 import {balloonWithChains, bend, type Wire} from '../../helpers/mutant-device.js';
-import {type Mutant, REPORTING_QUEUE, broken, registers, memory, onUsed, chains} from './mutant.js';
+import {
+	type Mutant,
+	DEFLATE_QUEUE,
+	HINTING_QUEUE,
+	REPORTING_QUEUE,
+	STATS_QUEUE,
+	broken,
+	chains,
+	memory,
+	onUsed,
+	outstanding,
+	registers,
+} from './mutant.js';
 
+const INDIRECT = 4;
 /** Bad input that it makes the best of. */
 const TAKEN_AS_IT_IS = ['R-06.outside', 'R-06.pfn', 'R-07', 'R-08'];
 
@@ -24,6 +37,15 @@ export const RING_MUTANTS: readonly Mutant[] = [
 				return at >= 0 && at < 16 * size && at % 16 === 4;
 			});
 			return high ? 0 : ram.read32(address);
+		},
+	})),
+	lowAddresses('SPLIT-09.readable', 'the address of an inflate message has 32 bits', 0),
+	lowAddresses('SPLIT-09.readable', 'the address of a statistics buffer has 32 bits', STATS_QUEUE),
+	lowAddresses('SPLIT-22.address', 'the address of an indirect table has 32 bits', 0, INDIRECT),
+	memory('SPLIT-22.address', 'the addresses in an indirect table have 32 bits', (ram, wire) => ({
+		read32(address) {
+			const inTable = tables(ram, wire).some(({base, len}) => address >= base && address < base + len);
+			return inTable && address % 16 === 4 ? 0 : ram.read32(address);
 		},
 	})),
 	chains('SPLIT-05', 'only the first buffer of a chain is read', 'inflateq', (chain) =>
@@ -108,6 +130,8 @@ export const RING_MUTANTS: readonly Mutant[] = [
 			ram.write32(address, value);
 		},
 	})),
+	indexOvershoots('inflates', 0),
+	indexOvershoots('reports', REPORTING_QUEUE),
 	memory('SPLIT-32', 'the used length counts what was read', (ram, wire) => ({
 		write32(address, value) {
 			const isLength = isElement(wire, address) && (address - wire.inflate.used) % 8 === 0;
@@ -116,6 +140,20 @@ export const RING_MUTANTS: readonly Mutant[] = [
 	})),
 	usedLength('SPLIT-32', 'the used length of a deflate counts what was read', 1, 8),
 	usedLength('SPLIT-32.report', 'the used length of a report is a gigabyte', REPORTING_QUEUE, 2 ** 30),
+	...[
+		{queue: 0, buffers: 'inflates'},
+		{queue: DEFLATE_QUEUE, buffers: 'deflates'},
+		{queue: HINTING_QUEUE, buffers: 'hints'},
+		{queue: REPORTING_QUEUE, buffers: 'reports'},
+	].map(({queue, buffers}) =>
+		usedLength(
+			'SPLIT-32.batch',
+			`used lengths are wrong in a batch of ${buffers}`,
+			queue,
+			8192,
+			(ram, wire) => outstanding(ram, wire, queue) > 1,
+		),
+	),
 	registers([...TAKEN_AS_IT_IS, 'SPLIT-40'], 'every kick uses a buffer', ({wire, ram}) => {
 		let last = 0;
 		return {
@@ -135,10 +173,19 @@ export const RING_MUTANTS: readonly Mutant[] = [
 			ram.write32(wrapped ? address + 8 * size : address, value);
 		},
 	})),
-	memory('SPLIT-41.wrap', 'the used index has 15 bits', (ram, wire) => ({
-		write16: (address, value) =>
-			ram.write16(address, address === wire.ring(1).used + 2 ? value & 0x7fff : value),
-	})),
+	shortIndex('the used index has 15 bits', DEFLATE_QUEUE),
+	shortIndex('the used index of inflateq has 15 bits', 0),
+	shortIndex('the used index of free_page_vq has 15 bits', HINTING_QUEUE),
+	shortIndex('the used index of reporting_vq has 15 bits', REPORTING_QUEUE),
+	memory('SPLIT-41.wrap', 'inflates end when the available index begins again', (ram, wire) => {
+		let last = 0;
+		return {
+			read16(address) {
+				const value = ram.read16(address);
+				return address === wire.inflate.avail + 2 ? (last = value < last - 0x8000 ? last : value) : value;
+			},
+		};
+	}),
 	memory('SPLIT-44', 'one chain is taken per kick', (ram, wire) => ({
 		read16(address) {
 			const value = ram.read16(address);
@@ -148,14 +195,58 @@ export const RING_MUTANTS: readonly Mutant[] = [
 	})),
 ];
 
-/** Another length in the used elements of a queue. */
-function usedLength(caughtBy: string, name: string, queue: number, length: number): Mutant {
+/** Another length in the used elements of a queue, all of them or some. */
+function usedLength(
+	caughtBy: string,
+	name: string,
+	queue: number,
+	length: number,
+	which: (ram: GuestRam, wire: Wire) => boolean = () => true,
+): Mutant {
 	return memory(caughtBy, name, (ram, wire) => ({
 		write32(address, value) {
 			const {used, size} = wire.ring(queue);
 			const at = address - used;
 			const isLength = used !== 0 && at >= 4 && at < 4 + 8 * size && at % 8 === 0;
-			ram.write32(address, isLength ? length : value);
+			ram.write32(address, isLength && which(ram, wire) ? length : value);
+		},
+	}));
+}
+
+/** The upper half of the addresses in a queue's descriptor table is lost, where the flags are these. */
+function lowAddresses(caughtBy: string, name: string, queue: number, flags = 0): Mutant {
+	return memory(caughtBy, name, (ram, wire) => ({
+		read32(address) {
+			const {desc, size} = wire.ring(queue);
+			const at = address - desc;
+			const isHigh = desc !== 0 && at >= 0 && at < 16 * size && at % 16 === 4;
+			return isHigh && (ram.read16(address + 8) & INDIRECT) === flags ? 0 : ram.read32(address);
+		},
+	}));
+}
+
+/** The used index goes one too far for a moment. */
+function indexOvershoots(buffers: string, queue: number): Mutant {
+	return memory(
+		'SPLIT-31.index',
+		`the used index of ${buffers} goes one too far and comes back`,
+		(ram, wire) => ({
+			write16(address, value) {
+				const {used} = wire.ring(queue);
+				if (used !== 0 && address === used + 2) {
+					ram.write16(address, (value + 1) & 0xffff);
+				}
+				ram.write16(address, value);
+			},
+		}),
+	);
+}
+
+function shortIndex(name: string, queue: number): Mutant {
+	return memory('SPLIT-41.wrap', name, (ram, wire) => ({
+		write16(address, value) {
+			const {used} = wire.ring(queue);
+			ram.write16(address, used !== 0 && address === used + 2 ? value & 0x7fff : value);
 		},
 	}));
 }
