@@ -17,6 +17,10 @@ export interface QemuStart {
 /** A line of the supervisor's standard input, as JSON. `giveUp` names a folder: QEMU is ended, and the folder removed. */
 export type QemuOrder = {readonly start: QemuStart} | {readonly giveUp: string};
 
+/**
+ * Module state, on purpose: a child process belongs to the thread, not to one of its QEMUs, and no machine depends on
+ * which one it is.
+ */
 let orders: Socket | undefined;
 
 /** Starts a QEMU. Nothing is waited for. */
