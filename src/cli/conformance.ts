@@ -13,6 +13,7 @@ import {
 	judged,
 	requirementsOf,
 	selectChecks,
+	warnings,
 } from '../conformance/runner.js';
 import {UsageError} from '../errors.js';
 import {plural} from '../units.js';
@@ -97,6 +98,7 @@ async function conformance(args: ConformanceArguments, junit?: OutputFile): Prom
 			`${plural(results.length, 'check')}: ${counts}; ${plural(summary.requirements, 'requirement')} in ` +
 				`${plural(summary.clauses, 'clause')} judged`,
 		);
+		output.lines(summary.warnings.map((warning) => `warning: ${printable(warning)}`));
 	}
 	output.flush();
 	junit?.write(Buffer.from(junitXml(args.target, results), 'utf8'));
@@ -110,7 +112,12 @@ function summarize(results: readonly CheckResult[]) {
 		VERDICTS.map((verdict) => [verdict, results.filter((result) => result.verdict === verdict).length]),
 	) as Record<(typeof VERDICTS)[number], number>;
 	const covered = judged(results);
-	return {clauses: clausesOf(covered), requirements: requirementsOf(covered), verdicts};
+	return {
+		clauses: clausesOf(covered),
+		requirements: requirementsOf(covered),
+		verdicts,
+		warnings: warnings(results),
+	};
 }
 
 function asText(result: CheckResult, verbose: boolean): string[] {

@@ -6,13 +6,16 @@ import {Worker} from 'node:worker_threads';
 import {UsageError} from '../errors.js';
 import {MiB} from '../units.js';
 import type {Check, CheckResult} from './check.js';
-import {brokenDown} from './runner.js';
+import {LastCall} from './last-call.js';
+import {brokenDown, hangs, notRun, stuck} from './runner.js';
 
 /** What the worker is told. */
 export interface IsolatedRun {
 	readonly target: string;
 	readonly ids: readonly string[];
 	readonly timeoutMs: number;
+	/** Of LastCall. */
+	readonly lastCall: SharedArrayBuffer;
 }
 
 /** What the worker tells. */
@@ -36,13 +39,15 @@ const UNSETTLED_AWAIT = 13;
 
 /** Until the end, or until something breaks the worker: then `broken` says how. */
 interface WorkerRun {
-	results: CheckResult[];
 	/** The target could be opened. */
 	opened: boolean;
 	broken: string | undefined;
 }
 
-/** Throws UsageError for a target that cannot be opened, and whatever `onResult` throws: then the run ends there. */
+/**
+ * Throws UsageError for a target that cannot be opened, and whatever `onResult` throws: then the run ends there.
+ * `onResult` hears of the checks that were run.
+ */
 export async function runIsolated(
 	checks: readonly Check[],
 	target: string,
@@ -50,32 +55,43 @@ export async function runIsolated(
 	timeoutMs: number,
 ): Promise<CheckResult[]> {
 	const results: CheckResult[] = [];
-	const judgeBroken = (check: Check, how: string): void => {
-		const judged = brokenDown(check, '', how);
-		results.push(judged);
-		onResult(judged);
+	const keep = (result: CheckResult): void => {
+		results.push(result);
+		onResult(result);
 	};
-	while (results.length < checks.length) {
-		const left = checks.slice(results.length);
-		const run = await runWorker({target, ids: left.map(({id}) => id), timeoutMs}, onResult);
-		results.push(...run.results);
+	const isStuck = (): boolean => stuck(results) !== undefined;
+	const {shared: lastCall} = new LastCall();
+	while (results.length < checks.length && !isStuck()) {
+		const done = results.length;
+		const left = checks.slice(done);
+		const run = await runWorker({target, ids: left.map(({id}) => id), timeoutMs, lastCall}, keep, isStuck);
 		const how = run.broken ?? 'the target ended the run';
-		if (!run.opened && results.length === 0) {
+		if (!run.opened && done === 0) {
 			throw new UsageError(how);
 		}
 		if (!run.opened) {
 			// It could be opened before: no time is lost on another attempt for each check that is left.
-			left.forEach((check) => judgeBroken(check, how));
-		} else if (run.results.length < left.length) {
-			judgeBroken(left[run.results.length]!, how);
+			left.forEach((check) => keep(brokenDown(check, '', how)));
+		} else if (results.length < checks.length && !isStuck()) {
+			keep(brokenDown(checks[results.length]!, '', how));
 		}
+	}
+	const why = stuck(results);
+	if (why !== undefined) {
+		results.push(...checks.slice(results.length).map((check) => notRun(check, why)));
 	}
 	return results;
 }
 
-function runWorker(workerData: IsolatedRun, onResult: (result: CheckResult) => void): Promise<WorkerRun> {
+/** Ends the worker early when `isStuck` after a result. */
+function runWorker(
+	workerData: IsolatedRun,
+	onResult: (result: CheckResult) => void,
+	isStuck: () => boolean,
+): Promise<WorkerRun> {
 	const {target, timeoutMs} = workerData;
-	const run: WorkerRun = {results: [], opened: false, broken: undefined};
+	const lastCall = new LastCall(workerData.lastCall);
+	const run: WorkerRun = {opened: false, broken: undefined};
 	const worker = new Worker(new URL('./worker.js', import.meta.url), {
 		workerData,
 		resourceLimits: {maxOldGenerationSizeMb: HEAP_MIB},
@@ -90,11 +106,11 @@ function runWorker(workerData: IsolatedRun, onResult: (result: CheckResult) => v
 	/** What the caller threw at a result. */
 	let refusal: {error: unknown} | undefined;
 	let timer: NodeJS.Timeout | undefined;
-	const watch = (ms: number, how: string): void => {
+	const watch = (ms: number, how: () => string): void => {
 		clearTimeout(timer);
-		timer = setTimeout(() => end(how), ms);
+		timer = setTimeout(() => end(how()), ms);
 	};
-	watch(START_MS, `--target "${target}" is not loaded after ${START_MS} ms`);
+	watch(START_MS, () => `--target "${target}" is not loaded after ${START_MS} ms`);
 	const memoryLimit = process.memoryUsage.rss() + MEMORY_BYTES;
 	const memoryWatch = setInterval(() => {
 		if (process.memoryUsage.rss() > memoryLimit) {
@@ -102,7 +118,7 @@ function runWorker(workerData: IsolatedRun, onResult: (result: CheckResult) => v
 		}
 	}, MEMORY_POLL_MS);
 	worker.on('message', (report: IsolatedReport) => {
-		if (refusal !== undefined) {
+		if (run.broken !== undefined) {
 			return;
 		}
 		switch (report.kind) {
@@ -113,16 +129,18 @@ function runWorker(workerData: IsolatedRun, onResult: (result: CheckResult) => v
 				run.opened = true;
 				break;
 			case 'start':
-				watch(timeoutMs + GRACE_MS, `the device hangs: no answer after ${timeoutMs} ms`);
+				watch(timeoutMs + GRACE_MS, () => hangs(timeoutMs, lastCall));
 				break;
 			case 'result':
-				run.results.push(report.result);
 				try {
 					onResult(report.result);
 				} catch (error) {
 					// Nobody catches what a listener throws.
 					refusal = {error};
 					end('nobody takes the results');
+				}
+				if (isStuck()) {
+					end('the checks hang');
 				}
 		}
 	});

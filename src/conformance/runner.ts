@@ -5,6 +5,10 @@ import type {ConformanceTarget, TargetDevice} from './target.js';
 
 /** Longest that a check may take on the wall clock. */
 export const CHECK_TIMEOUT_MS = 5000;
+/** Applicable checks in a row that hang in the same call: the run ends there. */
+const MOST_HANGS = 3;
+const HANGS = 'the device hangs';
+const NOT_RUN = 'not run';
 /** A device that does not close is left behind after so long. */
 const CLOSE_TIMEOUT_MS = 1000;
 
@@ -54,10 +58,60 @@ export function brokenDown(check: Check, seen: string, error: string): CheckResu
 	return result(check, {verdict: 'inconclusive', seen, reason: `${check.id}: ${error}`, error});
 }
 
+/** The words for a device that does not come back; `where` is its last call. */
+export function hangs(timeoutMs: number, where: {toString(): string} | undefined): string {
+	const call = where === undefined ? '' : `, last call: ${where.toString()}`;
+	return `${HANGS}: no answer after ${timeoutMs} ms (--timeout)${call}`;
+}
+
+/** How the last checks all hang, if they are so many that the next would, too. */
+export function stuck(results: readonly CheckResult[]): string | undefined {
+	const last = results
+		.filter(({verdict}) => verdict !== 'not applicable')
+		.slice(-MOST_HANGS)
+		.map(({error}) => error);
+	const [error] = last;
+	return last.length === MOST_HANGS && error?.startsWith(HANGS) && last.every((other) => other === error)
+		? error
+		: undefined;
+}
+
+/** A check that was given up because of those before it. */
+export function notRun(check: Check, why: string): CheckResult {
+	const reason = `${NOT_RUN}: in ${MOST_HANGS} checks in a row ${why}`;
+	return result(check, {verdict: 'inconclusive', seen: '', reason});
+}
+
+/** What somebody who reads the counts must know beside them. */
+export function warnings(results: readonly CheckResult[]): string[] {
+	const givenUp = results.filter(({reason}) => reason?.startsWith(NOT_RUN));
+	const judgedCount = judged(results).length;
+	const few = 2 * judgedCount < results.length && givenUp.length === 0;
+	return [
+		...(givenUp.length > 0 ? [`${givenUp.length} checks ${givenUp[0]!.reason}`] : []),
+		...(few
+			? [`only ${judgedCount} of ${results.length} checks could be judged; ${mostFrequent(results)}`]
+			: []),
+	];
+}
+
+/** The reason that most checks have for no verdict. */
+function mostFrequent(results: readonly CheckResult[]): string {
+	const counts = new Map<string, number>();
+	for (const {verdict, reason = ''} of results) {
+		if (verdict === 'not applicable' || verdict === 'inconclusive') {
+			counts.set(reason, (counts.get(reason) ?? 0) + 1);
+		}
+	}
+	const [reason, count] = [...counts].sort(([, a], [, b]) => b - a)[0]!;
+	return `for ${count} of them: ${reason}`;
+}
+
 export async function runCheck(
 	check: Check,
 	target: ConformanceTarget,
 	timeoutMs = CHECK_TIMEOUT_MS,
+	where?: {toString(): string},
 ): Promise<CheckResult> {
 	let device: TargetDevice | undefined;
 	let probe: Probe | undefined;
@@ -73,6 +127,9 @@ export async function runCheck(
 		const seen = probe?.seen ?? '';
 		if (error instanceof Outcome) {
 			return result(check, {verdict: error.verdict, seen, reason: error.message});
+		}
+		if (error instanceof NoAnswer) {
+			return brokenDown(check, seen, hangs(timeoutMs, where));
 		}
 		return brokenDown(
 			check,
@@ -100,6 +157,8 @@ export async function runChecks(
 	return results;
 }
 
+class NoAnswer extends Error {}
+
 async function close(device: TargetDevice | undefined): Promise<void> {
 	await device?.close();
 }
@@ -108,7 +167,7 @@ async function close(device: TargetDevice | undefined): Promise<void> {
 async function inTime<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
 	let timer: NodeJS.Timeout | undefined;
 	const late = new Promise<never>((_, reject) => {
-		timer = setTimeout(() => reject(new Error(`no answer after ${timeoutMs} ms`)), timeoutMs);
+		timer = setTimeout(() => reject(new NoAnswer()), timeoutMs);
 	});
 	try {
 		return await Promise.race([promise, late]);

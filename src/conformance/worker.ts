@@ -3,16 +3,18 @@ import {parentPort, workerData} from 'node:worker_threads';
 import {VmsimError} from '../errors.js';
 import {DEVICE_CHECKS} from './checks/all.js';
 import type {IsolatedReport, IsolatedRun} from './isolated.js';
+import {LastCall} from './last-call.js';
 import {runCheck} from './runner.js';
 import {openTarget} from './targets/open.js';
 import type {ConformanceTarget} from './target.js';
 
-const {target: name, ids, timeoutMs} = workerData as IsolatedRun;
+const {target: name, ids, timeoutMs, lastCall: shared} = workerData as IsolatedRun;
+const lastCall = new LastCall(shared);
 const tell = (report: IsolatedReport) => parentPort!.postMessage(report);
 
 async function open(): Promise<ConformanceTarget | undefined> {
 	try {
-		return await openTarget(name);
+		return lastCall.onTarget(await openTarget(name));
 	} catch (error) {
 		tell({kind: 'refused', message: error instanceof VmsimError ? error.message : String(error)});
 		return undefined;
@@ -25,7 +27,7 @@ if (target) {
 	const wanted = new Set(ids);
 	for (const check of DEVICE_CHECKS.filter(({id}) => wanted.has(id))) {
 		tell({kind: 'start', id: check.id});
-		tell({kind: 'result', result: await runCheck(check, target, timeoutMs)});
+		tell({kind: 'result', result: await runCheck(check, target, timeoutMs, lastCall)});
 	}
 	await target.close();
 	// A device may leave timers behind.

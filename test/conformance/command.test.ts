@@ -21,6 +21,7 @@ function moduleFile(name: string, text: string): string {
 interface Report {
 	clauses: number;
 	requirements: number;
+	warnings: string[];
 	checks: CheckResult[];
 }
 
@@ -94,8 +95,77 @@ test.serial('a device that hangs in one check is ended there, and the run goes o
 	const {code, stdout} = await vmsim(args);
 	t.is(code, 1);
 	t.regex(stdout, /pass +MMIO-01 /);
-	t.regex(stdout, /MMIO-02: the device hangs: no answer after 300 ms/);
+	t.regex(
+		stdout,
+		/MMIO-02: the device hangs: no answer after 300 ms \(--timeout\), last call: read of Version/,
+	);
+	t.notRegex(stdout, /not run/);
 	t.regex(stdout, /MMIO-07 /);
+});
+
+/** Our own device with one call that does not come back. */
+for (const [what, body, place] of [
+	[
+		'never returns from a kick',
+		'write(at, width, value) { while (at === 0x50); own.write(at, width, value); }',
+		/write of QueueNotify/,
+	],
+	['never settles', 'settle: () => new Promise(() => {})', /settle/],
+] as const) {
+	test.serial(`a device that ${what} is given up after three checks in a row`, async (t) => {
+		const path = moduleFile(
+			`${what.replaceAll(' ', '-')}.mjs`,
+			`import {createDevice as make} from ${JSON.stringify(OWN_DEVICE)};
+			export function createDevice(parts) {
+				const own = make(parts);
+				return {read: (at, width) => own.read(at, width), write: (at, width, value) => own.write(at, width, value), ${body}};
+			}`,
+		);
+		const args = ['conformance', '--target', path, '--clause', '2.7.*', '--timeout', '100ms'];
+		const {code, stdout} = await vmsim([...args, '--json']);
+		t.is(code, 1);
+		const {checks, warnings} = JSON.parse(stdout) as Report;
+		const hung = checks.filter(({error}) => error !== undefined);
+		t.is(hung.length, 3);
+		t.true(
+			hung.every(({error}) => place.test(error!)),
+			hung[0]!.error,
+		);
+		const left = checks.slice(checks.indexOf(hung.at(-1)!) + 1);
+		t.true(
+			left.length > 20 &&
+				left.every(({verdict, reason}) => verdict === 'inconclusive' && /^not run/.test(reason!)),
+		);
+		t.is(warnings.length, 1);
+		t.regex(
+			warnings[0]!,
+			new RegExp(`^${left.length} checks not run: in 3 checks in a row the device hangs`),
+		);
+		const text = await vmsim(args);
+		t.true(text.stdout.endsWith(`warning: ${warnings[0]}\n`));
+		t.is(text.stdout.match(/^inconclusive/gm)!.length, 3, 'no line for what was not run');
+	});
+}
+
+test.serial('a device whose queues are too small for most checks is warned of', async (t) => {
+	const path = moduleFile(
+		'small.mjs',
+		`import {createDevice as make} from ${JSON.stringify(OWN_DEVICE)};
+		export function createDevice(parts) {
+			const own = make(parts);
+			return {
+				read: (at, width) => (at === 0x34 ? Math.min(own.read(at, width), 2) : own.read(at, width)),
+				write: (at, width, value) => own.write(at, width, value),
+			};
+		}`,
+	);
+	const {code, stdout} = await vmsim(['conformance', '--target', path]);
+	t.is(code, 0);
+	t.regex(
+		stdout,
+		/\nwarning: only \d+ of \d+ checks could be judged; for \d+ of them: queue 0 has 2 entries at most/,
+	);
+	t.notRegex((await vmsim(['conformance', '--target', OWN_DEVICE])).stdout, /warning/);
 });
 
 /** Modules that cannot be used at all: exit 2, before any check. */
