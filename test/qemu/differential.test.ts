@@ -343,7 +343,7 @@ const OUT_OF_SIGHT: Record<string, readonly string[]> = {
 		'a hinted page goes after DONE',
 		'NO_INTERRUPT is ignored for hints',
 		'NO_INTERRUPT stays for ever for hints',
-		'only the last entry of a batch of hints is compared',
+		'only the last entry of a batch is compared for hints',
 		'used_event is compared without regard to the wrap for hints',
 		'the used index of free_page_vq has 15 bits',
 	],

@@ -1,12 +1,12 @@
 /** Broken devices: the queues of the balloon. */
 import type {GuestRam} from '../../../src/host/ram.js';
 import {PAGE_SIZE} from '../../../src/units.js';
-import {balloonWithChains, bend, type MutationParts, type Wire} from '../../helpers/mutant-device.js';
-import {type Mutant, broken, registers, memory, loses, readOnly, chains} from './mutant.js';
+import {balloonWithChains, bend, type MutationParts} from '../../helpers/mutant-device.js';
+import {type Mutant, broken, registers, memory, loses, readOnly, chains, lateDiscards} from './mutant.js';
 
 export const BALLOON_MUTANTS: readonly Mutant[] = [
 	memory('BAL-07', 'the neighbour of a page goes too', oneMore),
-	memory('BAL-20', 'inflated pages go after the acknowledgement', discardLate),
+	lateDiscards('BAL-20', 'inflated pages go after the acknowledgement'),
 	broken(['BAL-20.settled', 'BAL-21.settled', 'BAL-74.settled'], 'a page goes once more', discardTwice()),
 	loses('BAL-14', 'deflates are not answered', 'QueueNotify', (queue) => queue === 1),
 	broken('BAL-21', 'deflated pages are cleared', {
@@ -69,7 +69,7 @@ export const BALLOON_MUTANTS: readonly Mutant[] = [
 			},
 		};
 	}),
-	memory('BAL-74', 'reported pages go after the acknowledgement', discardLate),
+	lateDiscards('BAL-74', 'reported pages go after the acknowledgement'),
 	chains('BAL-76.partial', 'a report is rounded up to whole pages', 'reporting_vq', (chain) => {
 		for (let i = 0; i < chain.count; i++) {
 			const end = chain.addr[i]! + chain.len[i]!;
@@ -84,23 +84,6 @@ export const BALLOON_MUTANTS: readonly Mutant[] = [
 
 function oneMore(ram: GuestRam): Partial<GuestRam> {
 	return {discard: (base, sizeBytes) => ram.discard(base, sizeBytes + PAGE_SIZE)};
-}
-
-/** Discards when the used index of any queue has moved. */
-function discardLate(ram: GuestRam, wire: Wire): Partial<GuestRam> {
-	const due: [number, number][] = [];
-	return {
-		discard(base, sizeBytes) {
-			due.push([base, sizeBytes]);
-			return {freedBytes: 0, hugePagesSplit: 0};
-		},
-		write16(address, value) {
-			ram.write16(address, value);
-			if (wire.rings.some(({used}) => address === used + 2)) {
-				due.splice(0).forEach(([base, sizeBytes]) => ram.discard(base, sizeBytes));
-			}
-		},
-	};
 }
 
 /** Discards again at the next kick. */

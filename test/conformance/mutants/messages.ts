@@ -1,8 +1,15 @@
 /** Broken devices: what goes wrong with long messages and many of them. */
-import type {GuestRam} from '../../../src/host/ram.js';
 import {KiB, MiB, PAGE_SIZE} from '../../../src/units.js';
-import {balloonWithChains, bend, type Wire} from '../../helpers/mutant-device.js';
-import {type Mutant, REPORTING_QUEUE, broken, chains, eachDiscard, memory, outstanding} from './mutant.js';
+import {balloonWithChains, bend} from '../../helpers/mutant-device.js';
+import {
+	type Mutant,
+	REPORTING_QUEUE,
+	broken,
+	chains,
+	eachDiscard,
+	lateDiscards,
+	outstanding,
+} from './mutant.js';
 
 export const MESSAGE_MUTANTS: readonly Mutant[] = [
 	eachDiscard(
@@ -71,32 +78,4 @@ function frameNumber(name: string, mask: number): Mutant {
 			},
 		}),
 	);
-}
-
-/** Some discards wait until the used index of a queue has moved; they are numbered from there on. */
-function lateDiscards(
-	caughtBy: string,
-	name: string,
-	which: (at: number, ram: GuestRam, wire: Wire) => boolean,
-): Mutant {
-	return memory(caughtBy, name, (ram, wire) => {
-		const due: [number, number][] = [];
-		let at = 0;
-		return {
-			discard(base, sizeBytes) {
-				if (which(at++, ram, wire)) {
-					due.push([base, sizeBytes]);
-					return {freedBytes: 0, hugePagesSplit: 0};
-				}
-				return ram.discard(base, sizeBytes);
-			},
-			write16(address, value) {
-				ram.write16(address, value);
-				if (wire.rings.some(({used}) => used !== 0 && address === used + 2)) {
-					at = 0;
-					due.splice(0).forEach(([base, sizeBytes]) => ram.discard(base, sizeBytes));
-				}
-			},
-		};
-	});
 }

@@ -131,3 +131,31 @@ export function eachDiscard(
 		};
 	});
 }
+
+/** All discards or some wait until the used index of a queue has moved; they are numbered from there on. */
+export function lateDiscards(
+	caughtBy: CaughtBy,
+	name: string,
+	which: (at: number, ram: GuestRam, wire: Wire) => boolean = () => true,
+): Mutant {
+	return memory(caughtBy, name, (ram, wire) => {
+		const due: [number, number][] = [];
+		let at = 0;
+		return {
+			discard(base, sizeBytes) {
+				if (which(at++, ram, wire)) {
+					due.push([base, sizeBytes]);
+					return {freedBytes: 0, hugePagesSplit: 0};
+				}
+				return ram.discard(base, sizeBytes);
+			},
+			write16(address, value) {
+				ram.write16(address, value);
+				if (wire.rings.some(({used}) => used !== 0 && address === used + 2)) {
+					at = 0;
+					due.splice(0).forEach(([base, sizeBytes]) => ram.discard(base, sizeBytes));
+				}
+			},
+		};
+	});
+}

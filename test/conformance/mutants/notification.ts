@@ -8,15 +8,15 @@ import {
 	REPORTING_QUEUE,
 	STATS_QUEUE,
 	memory,
-	onUsed,
 	outstanding,
 } from './mutant.js';
 
 const FAR = 0x5000;
-const OTHERS = [
-	{queue: DEFLATE_QUEUE, buffers: 'deflates'},
-	{queue: HINTING_QUEUE, buffers: 'hints'},
-	{queue: REPORTING_QUEUE, buffers: 'reports'},
+const QUEUES = [
+	{queue: 0, of: ''},
+	{queue: DEFLATE_QUEUE, of: ' for deflates'},
+	{queue: HINTING_QUEUE, of: ' for hints'},
+	{queue: REPORTING_QUEUE, of: ' for reports'},
 ];
 
 /** Raises the line when it is kicked, and no more when there is something to look at. */
@@ -48,63 +48,25 @@ const interruptFirst: Mutant = {
 export const NOTIFICATION_MUTANTS: readonly Mutant[] = [
 	availFlags('SPLIT-28.notify', 'nobody is ever notified', () => 1),
 	memory('SPLIT-28.notify', 'deflates are not notified', (ram, wire) => ({
-		read16: (address) => (address === wire.ring(1).avail ? 1 : ram.read16(address)),
+		read16: (address) => (address === wire.ring(DEFLATE_QUEUE).avail ? 1 : ram.read16(address)),
 	})),
 	memory('SPLIT-28.notify', 'reports are not notified', (ram, wire) => ({
 		read16: (address) => (address === wire.ring(REPORTING_QUEUE).avail ? 1 : ram.read16(address)),
 	})),
-	...OTHERS.flatMap(({queue, buffers}) => onOtherQueue(queue, buffers)),
-	memory('SPLIT-28.batch', 'several inflates at a time are not notified', (ram, wire) =>
-		notOfBatch(ram, wire, 0),
-	),
 	interruptFirst,
 	eventRead('SPLIT-29.stats', 'used_event of the statistics is read from elsewhere', () => FAR, STATS_QUEUE),
 	availEventStands('SPLIT-29.stats', 'avail_event of the statistics never moves', STATS_QUEUE),
-	availFlags('SPLIT-28.suppress', 'NO_INTERRUPT is ignored', () => 0),
-	memory('SPLIT-28.resume', 'NO_INTERRUPT stays for ever', (ram, wire) => {
-		let seen = 0;
-		return {
-			read16(address) {
-				const value = ram.read16(address);
-				return address === wire.inflate.avail ? (seen |= value) : value;
-			},
-		};
-	}),
-	availFlags('SPLIT-28.used-event', 'used_event is obeyed without EVENT_IDX', (_, ram, wire) =>
-		ram.read16(usedEvent(wire)) > 0x1000 ? 1 : 0,
-	),
-	eventRead('SPLIT-29.notify', 'used_event is read from elsewhere', () => FAR),
-	eventRead(
-		'SPLIT-29.suppress',
-		'used_event is ignored',
-		(_, ram, wire) => (ram.read16(wire.inflate.used + 2) - 1) & 0xffff,
-	),
-	eventRead('SPLIT-29.flags', 'NO_INTERRUPT is obeyed with EVENT_IDX', (event, ram, wire) =>
-		ram.read16(wire.inflate.avail) === 1 ? FAR : event,
-	),
-	eventRead('SPLIT-29.batch', 'only the last entry of a batch is compared', (event, ram, wire) =>
-		ram.read16(wire.inflate.used + 2) === event + 1 ? event : FAR,
-	),
-	eventRead('SPLIT-29.wrap', 'used_event is compared without regard to the wrap', (event, ram, wire) =>
-		event > ram.read16(wire.inflate.used + 2) ? FAR : event,
-	),
-	memory('SPLIT-38', 'used.flags has a bit without a meaning', (ram, wire) =>
-		onUsed(ram, wire, () => ram.write16(wire.inflate.used, 2)),
-	),
-	memory('SPLIT-39', 'NO_NOTIFY is set with EVENT_IDX', (ram, wire) =>
-		onUsed(ram, wire, () => ram.write16(wire.inflate.used, 1)),
-	),
-	availEventStands('SPLIT-39.avail-event', 'avail_event never moves', 0),
+	...QUEUES.flatMap(({queue, of}) => onQueue(queue, of)),
 ];
 
-/** The queues beside inflateq that a check of all queues must not forget. */
-function onOtherQueue(queue: number, buffers: string): Mutant[] {
+/** What may be wrong on one queue and right on the others. */
+function onQueue(queue: number, of: string): Mutant[] {
 	return [
-		memory('SPLIT-28.batch', `several ${buffers} at a time are not notified`, (ram, wire) =>
+		memory('SPLIT-28.batch', `several buffers at a time are not notified${of}`, (ram, wire) =>
 			notOfBatch(ram, wire, queue),
 		),
-		availFlags('SPLIT-28.suppress', `NO_INTERRUPT is ignored for ${buffers}`, () => 0, queue),
-		memory('SPLIT-28.resume', `NO_INTERRUPT stays for ever for ${buffers}`, (ram, wire) => {
+		availFlags('SPLIT-28.suppress', `NO_INTERRUPT is ignored${of}`, () => 0, queue),
+		memory('SPLIT-28.resume', `NO_INTERRUPT stays for ever${of}`, (ram, wire) => {
 			let seen = 0;
 			return {
 				read16(address) {
@@ -115,38 +77,38 @@ function onOtherQueue(queue: number, buffers: string): Mutant[] {
 		}),
 		availFlags(
 			'SPLIT-28.used-event',
-			`used_event is obeyed without EVENT_IDX for ${buffers}`,
+			`used_event is obeyed without EVENT_IDX${of}`,
 			(_, ram, wire) => (ram.read16(usedEvent(wire, queue)) > 0x1000 ? 1 : 0),
 			queue,
 		),
-		eventRead('SPLIT-29.notify', `used_event is read from elsewhere for ${buffers}`, () => FAR, queue),
+		eventRead('SPLIT-29.notify', `used_event is read from elsewhere${of}`, () => FAR, queue),
 		eventRead(
 			'SPLIT-29.suppress',
-			`used_event is ignored for ${buffers}`,
+			`used_event is ignored${of}`,
 			(_, ram, wire) => (ram.read16(wire.ring(queue).used + 2) - 1) & 0xffff,
 			queue,
 		),
 		eventRead(
 			'SPLIT-29.flags',
-			`NO_INTERRUPT is obeyed with EVENT_IDX for ${buffers}`,
+			`NO_INTERRUPT is obeyed with EVENT_IDX${of}`,
 			(event, ram, wire) => (ram.read16(wire.ring(queue).avail) === 1 ? FAR : event),
 			queue,
 		),
 		eventRead(
 			'SPLIT-29.batch',
-			`only the last entry of a batch of ${buffers} is compared`,
+			`only the last entry of a batch is compared${of}`,
 			(event, ram, wire) => (ram.read16(wire.ring(queue).used + 2) === event + 1 ? event : FAR),
 			queue,
 		),
 		eventRead(
 			'SPLIT-29.wrap',
-			`used_event is compared without regard to the wrap for ${buffers}`,
+			`used_event is compared without regard to the wrap${of}`,
 			(event, ram, wire) => (event > ram.read16(wire.ring(queue).used + 2) ? FAR : event),
 			queue,
 		),
-		flagsWritten('SPLIT-38', `used.flags has a bit without a meaning for ${buffers}`, queue, 2),
-		flagsWritten('SPLIT-39', `NO_NOTIFY is set with EVENT_IDX for ${buffers}`, queue, 1),
-		availEventStands('SPLIT-39.avail-event', `avail_event never moves for ${buffers}`, queue),
+		flagsWritten('SPLIT-38', `used.flags has a bit without a meaning${of}`, queue, 2),
+		flagsWritten('SPLIT-39', `NO_NOTIFY is set with EVENT_IDX${of}`, queue, 1),
+		availEventStands('SPLIT-39.avail-event', `avail_event never moves${of}`, queue),
 	];
 }
 
