@@ -9,15 +9,15 @@ export type ViolationCode =
 	| 'outside-memory'
 	/** A write to guest memory where the device, or the driver, has nothing to write. */
 	| 'stray-write'
-	/** Frames of the host were lost, shared or freed twice. */
+	/** Frames of the host were lost, shared or freed twice; or a page of the guest had two owners. */
 	| 'frames'
 	/** A chain was completed before, or without, the discards that it asked for. */
 	| 'completed-before-discard'
 	/** Memory was discarded that nobody gave up. */
 	| 'discard-unasked'
-	/** A chain was taken while the device must not, used twice, or neither used nor kept. */
+	/** A chain was taken while the device must not, used twice, or neither used nor kept; or offered where there was no room. */
 	| 'chain'
-	/** The bytes of a used element are not what was announced. */
+	/** The bytes of a used element are not what was announced, or the driver believes what it must not. */
 	| 'used-ring'
 	/** Registers, interrupt line and status do not agree. */
 	| 'registers'

@@ -18,13 +18,8 @@ import {
 	VIRTQ_USED,
 	VIRTQ_USED_ELEM,
 } from '../../src/virtio/ring-layout.js';
-import {VIRTQ_DESC_F_INDIRECT, VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE} from '../../src/virtio/spec.js';
 import type {DriverPages} from './driver-pages.js';
-
-interface Range {
-	readonly address: number;
-	readonly sizeBytes: number;
-}
+import {readChain, type Range} from './offered-chain.js';
 
 /** A chain that the device has. */
 interface OfferedChain {
@@ -246,68 +241,31 @@ export class DriverRing {
 
 	#offer(head: number): void {
 		const {name, num} = this.queue;
-		const indices: number[] = [];
-		const untouchable: Range[] = [];
-		const buffers: (Range & {writable: boolean})[] = [];
-		const read = (table: DataView, at: number): {range: Range; flags: number; next: number} => {
-			const {addr, len, flags, next} = VIRTQ_DESC.fields;
-			const low = table.getUint32(at + addr.at, true);
-			const address = low + 2 ** 32 * table.getUint32(at + addr.at + 4, true);
-			const range = {address, sizeBytes: table.getUint32(at + len.at, true)};
-			require(this.#ram.contains(address, range.sizeBytes), 'outside-memory', () =>
-				`${name}: a buffer of head ${head} at 0x${address.toString(16)}`);
-			return {range, flags: table.getUint16(at + flags.at, true), next: table.getUint16(at + next.at, true)};
-		};
-		const follow = (table: DataView, first: number, visit: (index: number) => void): void => {
-			for (let index = first; ;) {
-				visit(index);
-				const {range, flags, next} = read(table, VIRTQ_DESC.sizeBytes * index);
-				if ((flags & VIRTQ_DESC_F_INDIRECT) !== 0) {
-					untouchable.push(range);
-					const bytes = this.#ram.readBytes(range.address, new Uint8Array(range.sizeBytes));
-					const entries = range.sizeBytes / VIRTQ_DESC.sizeBytes;
-					follow(new DataView(bytes.buffer), 0, (inner) =>
-						require(inner < entries, 'chain', () => `${name}: entry ${inner} of a table of ${entries}`),
-					);
-					return;
-				}
-				buffers.push({...range, writable: (flags & VIRTQ_DESC_F_WRITE) !== 0});
-				if ((flags & VIRTQ_DESC_F_NEXT) === 0) {
-					return;
-				}
-				index = next;
-			}
-		};
-		follow(this.#table, head, (index) => {
-			require(index < num && this.#busy[index] === 0, 'chain', () =>
+		const chain = readChain({ram: this.#ram, table: this.#table, entries: num, head, name});
+		for (const index of chain.indices) {
+			require(this.#busy[index] === 0, 'chain', () =>
 				`${name}: descriptor ${index} of head ${head} is with the device already`);
 			this.#busy[index] = 1;
-			indices.push(index);
-		});
-		const sizeOf = (writable: boolean): number =>
-			buffers.reduce((sum, buffer) => sum + (buffer.writable === writable ? buffer.sizeBytes : 0), 0);
-		const firstWritable = buffers.findIndex(({writable}) => writable);
-		require(firstWritable < 0 || buffers.slice(firstWritable).every(({writable}) => writable), 'chain', () =>
-			`${name}: head ${head} has a readable buffer after a writable one`);
-
+		}
+		const untouchable = [...chain.tables];
 		const pfns: number[] = [];
 		if (name === 'inflate' || name === 'deflate') {
-			untouchable.push(...buffers);
-			for (const {address, sizeBytes} of buffers) {
+			untouchable.push(...chain.buffers);
+			for (const {address, sizeBytes} of chain.buffers) {
 				for (let at = 0; at < sizeBytes; at += 4) {
 					pfns.push(this.#ram.read32(address + at));
 				}
 			}
 			pfns.forEach((pfn) => this.#pages.offered(pfn, name));
 		} else if (name === 'reporting_vq') {
-			for (const {address, sizeBytes} of buffers) {
+			for (const {address, sizeBytes} of chain.buffers) {
 				for (let at = address; at < address + sizeBytes; at += PAGE_SIZE) {
 					pfns.push(at / PAGE_SIZE);
 				}
 			}
 			pfns.forEach((pfn) => this.#pages.offered(pfn, name));
 		}
-		const writableBytes = sizeOf(true);
+		const {indices, writableBytes} = chain;
 		this.#chains.set(head, {
 			head,
 			indices,
