@@ -40,7 +40,7 @@ const createDevice: DeviceFactory =
 
 // Guest memory, and the device in it, with an ear on the wire between the two.
 const memory = new GuestMemory({base: RAM_BASE, sizeBytes: 16 * MiB, host: new HostMemory()});
-const trace = new Tracer(() => 0);
+const trace = new Tracer(() => 0); // what time it is, in ns
 const order: string[] = [];
 trace.subscribe((event) => {
 	if (event.type === 'discard' || event.type === 'used' || (event.type === 'irq-line' && event.level)) {
