@@ -4,6 +4,7 @@
  */
 import type {MachineConfig, WorkloadConfig} from './config.js';
 import {GuestKernel} from './guest-kernel/kernel.js';
+import {guestOptions} from './guest-options.js';
 import type {Workload} from './guest-kernel/workload/workload.js';
 import {QemuBalloon} from './qemu/balloon.js';
 import {QemuHart} from './qemu/qemu-hart.js';
@@ -79,7 +80,7 @@ export class QemuRun {
 
 	/** Starts QEMU. `transmit` gets what the guest prints. Throws UsageError where QEMU cannot be used. */
 	constructor(plan: QemuRunPlan, transmit: (text: string) => void = () => {}) {
-		const {guestMemBytes, balloon, guest, reporting, seed} = plan.machine;
+		const {guestMemBytes, balloon} = plan.machine;
 		this.plan = plan;
 		this.balloon = new QemuBalloon({
 			sizeBytes: guestMemBytes,
@@ -102,13 +103,7 @@ export class QemuRun {
 			hart: this.hart,
 			dtbAddress: this.hart.deviceTreeAddress,
 			workload: 'run' in plan.workload ? plan.workload : makeWorkload(plan.workload),
-			options: {
-				seed,
-				memory: {pcp: guest.pcp, cpus: guest.cpus},
-				poison: guest.poison,
-				reporting,
-				reportingOptions: {order: reporting.order, delayNs: reporting.delayNs, capacity: reporting.capacity},
-			},
+			options: guestOptions(plan.machine),
 		});
 	}
 

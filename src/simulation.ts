@@ -9,6 +9,7 @@ import type {RunOutcome} from './guest-kernel/scheduler.js';
 import {VmsimError} from './errors.js';
 import {processRssBytes} from './host/rss.js';
 import type {SupervisorHart} from './cpu-lite/supervisor-hart.js';
+import {guestOptions} from './guest-options.js';
 import {guestTrace} from './guest-trace.js';
 import {Machine, type MachineConnections} from './machine.js';
 import {makeWorkload} from './make-workload.js';
@@ -58,7 +59,7 @@ export class Simulation {
 	readonly #hart: SupervisorHart;
 
 	private constructor(plan: SimulationPlan, machine: Machine) {
-		const {guest, reporting, balloon, seed} = plan.machine;
+		const options = guestOptions(plan.machine);
 		this.plan = plan;
 		this.machine = machine;
 		const {supervisor, arguments: boot} = machine.enterSupervisor();
@@ -70,12 +71,9 @@ export class Simulation {
 			workload: plan.replay?.workload ?? makeWorkload(plan.workload),
 			trace: guestTrace(machine.trace, machine.transport),
 			options: {
-				seed,
-				memory: {pcp: guest.pcp, cpus: guest.cpus, ...plan.replay?.memory},
-				poison: guest.poison,
-				reporting,
-				reportingOptions: {order: reporting.order, delayNs: reporting.delayNs, capacity: reporting.capacity},
-				queueNumbering: balloon.queueNumbering,
+				...options,
+				memory: {...options.memory, ...plan.replay?.memory},
+				queueNumbering: plan.machine.balloon.queueNumbering,
 			},
 		});
 		const {replay} = plan;

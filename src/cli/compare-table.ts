@@ -1,7 +1,6 @@
 /** The tables of `vmsim compare`. */
 import type {DesignResult} from '../compare/design-result.js';
-import {formatSeconds, formatSize, NS_PER_MS, NS_PER_S} from '../units.js';
-import {plural} from './plural.js';
+import {formatSeconds, formatSize, NS_PER_MS, NS_PER_S, plural} from '../units.js';
 import {exitCode} from './run.js';
 import {ENDS} from './summary.js';
 

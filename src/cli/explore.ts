@@ -10,7 +10,7 @@ import type {Finding} from '../explore/verdict.js';
 import {exploredDesign, type ExploredDesign} from '../explore/world.js';
 import {Interrupt} from './interrupt.js';
 import {writeOutput} from './output-file.js';
-import {plural} from './plural.js';
+import {plural} from '../units.js';
 import {openProgress} from './progress.js';
 import {readChoice, readInteger} from './values.js';
 

@@ -54,13 +54,13 @@ export class FileRam implements GuestRam {
 	}
 
 	readBytes(address: number, into: Uint8Array): Uint8Array {
-		this.#check(address, into.length);
+		this.check(address, into.length);
 		readSync(this.#file, into, 0, into.length, address - this.base);
 		return into;
 	}
 
 	writeBytes(address: number, bytes: Uint8Array): void {
-		this.#check(address, bytes.length);
+		this.check(address, bytes.length);
 		writeSync(this.#file, bytes, 0, bytes.length, address - this.base);
 	}
 
@@ -89,12 +89,13 @@ export class FileRam implements GuestRam {
 	}
 
 	#read(address: number, length: number): Buffer {
-		this.#check(address, length);
+		this.check(address, length);
 		readSync(this.#file, this.#word, 0, length, address - this.base);
 		return this.#word;
 	}
 
-	#check(address: number, length: number): void {
+	/** Throws GPA_OUT_OF_RANGE. */
+	check(address: number, length: number): void {
 		if (!this.contains(address, length)) {
 			throw new VmsimError('GPA_OUT_OF_RANGE', `0x${address.toString(16)} + ${length} is not in RAM`);
 		}

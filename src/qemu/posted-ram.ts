@@ -3,9 +3,8 @@
  * touches is resident in QEMU as if a vCPU had touched it; they are posted, as a store buffer does, and done before
  * anything that could tell the difference. Loads read the shared file behind QEMU's RAM.
  */
-import {VmsimError} from '../errors.js';
 import type {DiscardResult, GuestRam} from '../host/ram.js';
-import type {QemuProcess} from './process.js';
+import {hex, type QemuProcess} from './process.js';
 
 /** Bytes in one command: longer lines are slower, because qtest looks for their end from their beginning. */
 const CHUNK = 4096;
@@ -57,7 +56,7 @@ export class PostedRam implements GuestRam {
 	}
 
 	writeBytes(address: number, bytes: Uint8Array): void {
-		this.#check(address, bytes.length);
+		this.#process.ram.check(address, bytes.length);
 		for (let at = 0; at < bytes.length; at += CHUNK) {
 			const chunk = Buffer.from(bytes.subarray(at, at + CHUNK));
 			this.#process.post(`b64write ${hex(address + at)} ${hex(chunk.length)} ${chunk.toString('base64')}`);
@@ -65,7 +64,7 @@ export class PostedRam implements GuestRam {
 	}
 
 	fill32(address: number, sizeBytes: number, word: number): void {
-		this.#check(address, sizeBytes);
+		this.#process.ram.check(address, sizeBytes);
 		if (word === Math.imul(word & 0xff, SAME_BYTES) >>> 0) {
 			for (let at = 0; at < sizeBytes; at += MEMSET_CHUNK) {
 				const size = Math.min(MEMSET_CHUNK, sizeBytes - at);
@@ -93,17 +92,7 @@ export class PostedRam implements GuestRam {
 	}
 
 	#store(command: string, address: number, width: number, value: number): void {
-		this.#check(address, width);
+		this.#process.ram.check(address, width);
 		this.#process.post(`${command} ${hex(address)} ${hex(value)}`);
 	}
-
-	#check(address: number, length: number): void {
-		if (!this.contains(address, length)) {
-			throw new VmsimError('GPA_OUT_OF_RANGE', `0x${address.toString(16)} + ${length} is not in RAM`);
-		}
-	}
-}
-
-function hex(value: number): string {
-	return `0x${value.toString(16)}`;
 }

@@ -205,6 +205,7 @@ export class QemuProcess implements MmioDevice {
 	}
 }
 
-function hex(value: number): string {
+/** A number as qtest takes it. */
+export function hex(value: number): string {
 	return `0x${value.toString(16)}`;
 }
